@@ -1,0 +1,161 @@
+"""The contract of a cell: data, and one pure function of one time step.
+
+A cell names its gates, products, states and per-unit parameters, and writes its equations in `step`. It has no loop, no
+`nn.Linear`, no device and no layout. Dense or convolutional, one layer or many, lengths, engines, traces and export are
+the layer's affair, so every cell has them with nothing written for it.
+
+    class MyCell(Cell):
+        gates = ("update", "candidate")
+        products = {"hidden": (("update", "candidate"), 1)}
+        retention = {"h": "update"}
+
+        def step(self, x, U, s, p):
+            u = U("hidden", s["h"])
+            z = sigmoid(u["update"])
+            n = tanh(u["candidate"])
+            return {"h": z * s["h"] + (1 - z) * n}, {"update": z, "candidate": n}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from cellwise.errors import CellwiseError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Products = Mapping[str, tuple[tuple[str, ...], int]]
+State = dict[str, "Tensor"]
+Gates = dict[str, "Tensor"]
+
+
+class RecurrentProduct(Protocol):
+    """What a step gets as `U`: `U(product, operand)` multiplies the operand by that product's recurrent matrix."""
+
+    def __call__(self, product: str, operand: Tensor, /) -> Mapping[str, Tensor]:
+        """Return, by each name the product feeds, `x[name] + U operand` for a gate and `U operand` for a part."""
+        ...
+
+
+class Cell:
+    """Base of every cell: override the data and `step`; keep the class final (no cell inherits another).
+
+    Attributes:
+        gates: names of what gets `W x + b`, in the order in which their weights are stacked.
+        products: in call order, product name -> (names it feeds, width of its operand in hiddens).
+        states: names of the tensors carried through time; the first is the output.
+        initial: initial value of a state where it is not 0; finite.
+        extras: per-unit parameters (peepholes, gains), name -> initial value.
+        parts: names fed by a product that are not gates -> the gate whose recurrent part they are. A part gets no
+            `W x + b`; the step adds it where the equations say.
+        part_biases: parts with a bias of their own, because it can't be merged with the gate's.
+        retention: state -> gate that says how much of it is kept, for probes.
+        bias_offsets: gate -> value added to its bias at initialisation.
+    """
+
+    gates: tuple[str, ...] = ()
+    products: Products = {}
+    states: tuple[str, ...] = ("h",)
+    initial: Mapping[str, float] = {}
+    extras: Mapping[str, float] = {}
+    parts: Mapping[str, str] = {}
+    part_biases: tuple[str, ...] = ()
+    retention: Mapping[str, str] = {}
+    bias_offsets: Mapping[str, float] = {}
+
+    def step(
+        self, x: Mapping[str, Tensor], U: RecurrentProduct, s: Mapping[str, Tensor], p: Mapping[str, Tensor]
+    ) -> tuple[State, Gates]:
+        """Compute one time step, row by row; units are the last axis (on images: height, width, units).
+
+        Args:
+            x: by gate, its share `W x + b` of the input, (batch, ..., hidden).
+            U: the recurrent products; see `RecurrentProduct`. Called once per product, in the declared order.
+            s: the state before the step, by name, (batch, ..., hidden).
+            p: the extras, by name, (hidden,).
+
+        Returns:
+            The new state by name, and the gates by name (it may return more names than `gates`).
+        """
+        raise NotImplementedError
+
+
+def check_declaration(cell: Cell, name: str) -> None:
+    """Refuse a cell whose data contradict each other.
+
+    Raises:
+        CellwiseError: naming the attribute to mend.
+    """
+    for problem in _problems(cell):
+        raise CellwiseError(f"cell {name!r}: {problem}")
+
+
+def _problems(cell: Cell) -> list[str]:
+    return _name_problems(cell) + _product_problems(cell) + _value_problems(cell)
+
+
+def _name_problems(cell: Cell) -> list[str]:
+    found = []
+    for attribute in ("gates", "states", "part_biases"):
+        names = getattr(cell, attribute)
+        if not isinstance(names, tuple) or not all(isinstance(n, str) and n.isidentifier() for n in names):
+            found.append(f"{attribute} must be a tuple of names, not {names!r}")
+        elif len(set(names)) != len(names):
+            found.append(f"{attribute} names one twice: {names!r}")
+    if not cell.states:
+        found.append("states must name at least the output, for example ('h',)")
+    for part, gate in cell.parts.items():
+        if gate not in cell.gates or part in cell.gates:
+            found.append(f"parts maps {part!r} to {gate!r}; it must map a name that is no gate to one of {cell.gates}")
+    found += [
+        f"part_biases names {part!r}, which is not in parts" for part in cell.part_biases if part not in cell.parts
+    ]
+    return found
+
+
+def _product_problems(cell: Cell) -> list[str]:
+    found = []
+    for product, (feeds, width) in cell.products.items():
+        if not isinstance(feeds, tuple) or not feeds:
+            found.append(f"products[{product!r}] must feed a tuple of names, not {feeds!r}")
+            continue
+        found += [
+            f"products[{product!r}] feeds {fed!r}, which is neither in gates {cell.gates} nor in parts"
+            for fed in feeds
+            if fed not in cell.gates and fed not in cell.parts
+        ]
+        if not isinstance(width, int) or width < 1:
+            found.append(
+                f"products[{product!r}] has operand width {width!r}; it must be a whole number of hiddens, 1 or more"
+            )
+    fed_names = [fed for feeds, _ in cell.products.values() for fed in feeds]
+    found += [f"{name!r} is fed by two products; name a part for one of them" for name in _repeated(fed_names)]
+    return found + [f"part {part!r} is fed by no product" for part in cell.parts if part not in fed_names]
+
+
+def _value_problems(cell: Cell) -> list[str]:
+    found = []
+    for attribute, allowed in (
+        ("initial", cell.states),
+        ("retention", cell.states),
+        ("bias_offsets", cell.gates),
+    ):
+        found += [
+            f"{attribute} names {name!r}; allowed: {', '.join(allowed)}"
+            for name in getattr(cell, attribute)
+            if name not in allowed
+        ]
+    for attribute in ("initial", "extras", "bias_offsets"):
+        found += [
+            f"{attribute}[{name!r}] is {value!r}; it must be a finite number"
+            for name, value in getattr(cell, attribute).items()
+            if not isinstance(value, int | float) or not math.isfinite(value)
+        ]
+    return found
+
+
+def _repeated(names: list[str]) -> list[str]:
+    return sorted({name for name in names if names.count(name) > 1})

@@ -1,0 +1,283 @@
+"""The commands. Each imports what it needs when it is called, so help, lists and reports answer at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cellwise.errors import CellwiseError
+
+if TYPE_CHECKING:
+    from cellwise.sweep.plan import PlannedRun
+    from cellwise.sweep.pool import Result
+
+app = typer.Typer(
+    name="cellwise",
+    help="Which recurrent cell is better for this task, by how much, at what cost, and why?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: importing the rich one costs as much as everything else
+)
+data_app = typer.Typer(help="Data sets: list, fetch, verify.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Overrides = Annotated[list[str] | None, typer.Argument(help="key=value, as in conf/; for example cell=gru seed=1")]
+Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Runs at a time; default: one a core.")]
+
+
+@app.command()
+def train(
+    overrides: Overrides = None,
+    multirun: Annotated[bool, typer.Option("--multirun", "-m", help="Sweep: key=a,b,c.")] = False,
+    jobs: Jobs = None,
+) -> None:
+    """Train one configuration; with -m a sweep: cellwise train -m cell=rnn,lstm,gru seed=0,1,2."""
+    from cellwise.sweep.plan import plan
+
+    runs = plan(overrides or [])
+    if multirun:
+        _sweep(runs, jobs)
+        return
+    if len(runs) > 1:
+        raise CellwiseError("several values mean a sweep; type `cellwise train -m ...`")
+    from cellwise.training.train import train as train_one
+
+    with _bar() as bar:
+        outcome = train_one(runs[0].config, progress=lambda share, line: bar(share, 1, line))
+    print(f"{runs[0].label}: {outcome.note}")
+    print(f"record: {outcome.folder}")
+
+
+@app.command()
+def study(
+    name: Annotated[
+        str | None, typer.Argument(help="A study of experiments/, or the path of a folder of yours.")
+    ] = None,
+    overrides: Overrides = None,
+    jobs: Jobs = None,
+) -> None:
+    """Run a study and compare its cells; without a name: the list. Finished runs are skipped."""
+    from cellwise.sweep.plan import plan
+    from cellwise.sweep.study import load_study_file, study_names
+
+    if name is None:
+        for known in study_names():
+            print(f"{known}: {load_study_file(known).question}")
+        return
+    file = load_study_file(name)
+    print(f"{file.name}: {file.question}")
+    _sweep(plan([f"study={file.name}", *file.overrides, *(overrides or [])], file.sweep), jobs)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="A study's folder of runs, for example runs/demo.")],
+    out: Annotated[Path | None, typer.Option(help="The HTML file; default: report.html in the folder.")] = None,
+) -> None:
+    """Compare the runs of a study: a table here, and one HTML file that needs no network."""
+    _report(folder, out)
+
+
+@app.command()
+def cells(name: Annotated[str | None, typer.Argument(help="A cell.")] = None, cell_modules: str = "") -> None:
+    """List the registered cells, or show one: equations, paper, options, differences."""
+    from cellwise.cells.describe import describe, listing
+    from cellwise.cells.registry import import_cells
+
+    import_cells(cell_modules.split(",") if cell_modules else [])
+    print(listing() if name is None else describe(name))
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(help="A registered cell.")],
+    cell_modules: Annotated[str, typer.Option(help="Modules or .py files that register cells, comma-separated.")] = "",
+) -> None:
+    """Run the contract suite on a cell: shapes, lengths, chunks, gradients, engines."""
+    from cellwise.cells.registry import import_cells
+    from cellwise.testing.contract import check_cell
+
+    import_cells(cell_modules.split(",") if cell_modules else [])
+    failed = 0
+    for title, error in check_cell(name):
+        failed += error is not None
+        print(f"{'ok  ' if error is None else 'FAIL'} {title}" + (f": {error}" if error else ""))
+    if failed:
+        raise CellwiseError(f"cell {name!r} breaks {failed} of the contract's checks (above)")
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """List the data sets with licence and whether they are here."""
+    from cellwise.data.get import data_folder, is_present
+    from cellwise.tasks.language.sources import OFFICIAL
+
+    folder = data_folder(None)
+    print(f"sentences    embedded, generated from a seed; nothing to fetch\ndata folder: {folder}")
+    for name, text in OFFICIAL.items():
+        here = "present" if is_present(text.dataset, folder) else f"absent, `cellwise data get {name}`"
+        print(f"{name:12} {text.dataset.description}; licence: {text.dataset.licence}; {here}")
+
+
+@data_app.command("get")
+def data_get(name: str, data_dir: str | None = None) -> None:
+    """Fetch a data set from its official address, verify it, and put it into the data folder."""
+    from cellwise.data.get import data_folder, fetch
+
+    folder = data_folder(data_dir)
+    with _bar() as bar:
+        fetch(_dataset(name), folder, lambda done, total: bar(done, total or done, f"{done / 1e6:.1f} MB"))
+    print(f"{name} is in {folder}")
+
+
+@data_app.command("check")
+def data_check(name: str, data_dir: str | None = None) -> None:
+    """Verify the checksums of a data set."""
+    from cellwise.data.get import check as verify
+    from cellwise.data.get import data_folder
+
+    verify(_dataset(name), data_folder(data_dir))
+    print(f"{name}: every file is there and unaltered")
+
+
+def _dataset(name: str) -> Any:
+    from cellwise.errors import unknown
+    from cellwise.tasks.language.sources import OFFICIAL
+
+    if name not in OFFICIAL:
+        raise unknown("data set", name, OFFICIAL)
+    return OFFICIAL[name].dataset
+
+
+def _sweep(runs: list[PlannedRun], jobs: int | None) -> None:
+    """Execute a plan with one line a run and a bar over all, then compare; exit code 1 if any failed."""
+    from cellwise.sweep.pool import execute
+    from cellwise.training.settings import read
+
+    for config in {str(run.folder.parent): run.config for run in runs}.values():
+        read(config)  # bad settings are refused before the first run
+    with _bar() as bar:
+
+        def finished(result: Result) -> None:
+            took = f"  ({result.seconds:.0f} s)" if result.status == "finished" else ""
+            bar.say(f"{result.status:8}  {result.run.label:22}  {result.note}{took}")
+
+        results = execute(
+            runs,
+            jobs=jobs,
+            finished=finished,
+            moved=lambda done: bar(done, len(runs), f"of {len(runs)} runs"),
+        )
+    failed = [result for result in results if result.status == "failed"]
+    _report(runs[0].folder.parents[1], None, missing_is_error=not failed)
+    if failed:
+        listed = "; ".join(f"{result.run.label}: {result.note}" for result in failed[:3])
+        more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
+        raise _RunsFailedError(f"{len(failed)} of {len(runs)} runs failed: {listed}{more}")
+
+
+def _report(folder: Path, out: Path | None, *, missing_is_error: bool = True) -> None:
+    from cellwise.records.store import load_study
+    from cellwise.report.page import write_page
+    from cellwise.report.terminal import render_terminal
+
+    try:
+        found = load_study(folder)
+    except CellwiseError:
+        if missing_is_error:
+            raise
+        return
+    render_terminal(found)
+    page = write_page(found, out or folder / "report.html")
+    print(f"page: {page}")
+
+
+class _RunsFailedError(CellwiseError):
+    """Runs failed; the input was good."""
+
+
+class _Bar:
+    """A progress bar on a terminal; elsewhere only the lines said above it."""
+
+    def __init__(self, progress: Any):
+        self._progress = progress
+        self._task = progress.add_task("", total=1, visible=False)
+
+    def __call__(self, done: float, total: float, text: str) -> None:
+        self._progress.update(self._task, completed=done, total=total, description=text, visible=True)
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _bar() -> Iterator[_Bar]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
+    )
+    console = Console()
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        yield _Bar(progress)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exits 0, 1 (runs failed), 2 (bad input) or 130 (interrupted)."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    sys.exit(_exit_code(lambda: app([w for w in words if w != "--debug"], standalone_mode=False), debug))
+
+
+def _exit_code(run: Callable[[], Any], debug: bool) -> int:
+    from typer.exceptions import Abort, TyperException
+
+    try:
+        code = run()
+    except CellwiseError as error:
+        if debug:
+            raise
+        print(f"cellwise: {error}", file=sys.stderr)
+        return 1 if isinstance(error, _RunsFailedError) else 2
+    except TyperException as error:
+        print(f"cellwise: {error}; type `cellwise --help`", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, Abort):
+        print(
+            "cellwise: interrupted; finished runs are kept, the same command goes on with the others",
+            file=sys.stderr,
+        )
+        return 130
+    except Exception as error:
+        if debug:
+            raise
+        print(
+            f"cellwise: {type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)",
+            file=sys.stderr,
+        )
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+if __name__ == "__main__":
+    main()

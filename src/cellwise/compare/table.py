@@ -1,0 +1,191 @@
+"""The comparison of cells: one row per configuration, best first, floors and optimum beside them."""
+
+from __future__ import annotations
+
+import math
+import statistics as middle
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from cellwise.compare.groups import Group, group_runs
+from cellwise.compare.statistics import interquartile_mean, mean_interval
+from cellwise.compare.verdict import Scale, Scores, Verdict, judge
+from cellwise.records.schema import Summary
+from cellwise.records.store import RunRecord, Study
+
+
+@dataclass(frozen=True)
+class Row:
+    """One configuration: its scores over seeds (in the objective's unit) and what it costs.
+
+    ``values`` maps a seed to its test score. ``n`` counts them; ``failed`` counts failed and diverged runs,
+    ``running`` those that are not finished. Costs are medians over seeds; bounds are the 95 % t interval.
+    """
+
+    label: str
+    cell: str
+    n: int
+    failed: int
+    running: int
+    mean: float
+    sd: float
+    low: float
+    high: float
+    median: float
+    interquartile_mean: float
+    parameters_total: int | None
+    parameters_recurrent: int | None
+    throughput: float
+    throughput_unit: str
+    train_seconds: float
+    peak_memory_bytes: float
+    values: dict[int, float]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run without a score, and why."""
+
+    label: str
+    seed: int
+    error: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that is said about the runs of one task and objective.
+
+    ``floors`` and ``optimum`` are means over runs; ``direction`` is ``min`` or ``max``.
+    """
+
+    group: Group
+    direction: str
+    unit: str
+    rows: tuple[Row, ...]
+    floors: dict[str, float]
+    optimum: float | None
+    failures: tuple[Failure, ...]
+    verdict: Verdict
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        return self.group.task
+
+    @property
+    def objective(self) -> str:
+        """The objective's name."""
+        return self.group.objective
+
+    @property
+    def spread(self) -> float:
+        """The typical standard deviation over seeds, NaN where no cell has two; it sets the digits shown."""
+        known = [row.sd for row in self.rows if math.isfinite(row.sd)]
+        return middle.median(known) if known else math.nan
+
+    @property
+    def scale(self) -> str:
+        """The objective with its unit and direction, as a heading says it."""
+        unit = f" ({self.unit})" if self.unit and self.unit != self.objective else ""
+        better = "lower is better" if self.direction == "min" else "higher is better"
+        return f"test {self.objective.replace('_', ' ')}{unit}, {better}"
+
+
+def compare(study: Study) -> tuple[Comparison, ...]:
+    """Return one comparison per task and objective of the study."""
+    return tuple(compare_group(group) for group in group_runs(study))
+
+
+def compare_group(group: Group) -> Comparison:
+    """Compare the runs of one task and objective."""
+    summaries = [run.summary for run in group.runs if run.summary is not None]
+    direction = summaries[0].direction if summaries else "min"
+    unit = summaries[0].unit if summaries else ""
+    rows = [_row(group, label) for label in group.labels.values()]
+    sign = 1 if direction == "min" else -1
+    rows.sort(key=lambda row: (math.isnan(row.mean), sign * row.mean, row.label))
+    floors = {
+        name: _mean(s.floors[name] for s in summaries if name in s.floors)
+        for name in sorted({name for s in summaries for name in s.floors})
+    }
+    optima = [s.optimum for s in summaries if s.optimum is not None]
+    scale = Scale(group.objective, unit, direction)
+    verdict = judge([Scores(row.label, row.values) for row in rows], scale, floors)
+    if not same_data(group.runs):
+        verdict = verdict.with_caveat("Not all runs read the same data: see the checksums of their records.")
+    return Comparison(
+        group,
+        direction,
+        unit,
+        tuple(rows),
+        floors,
+        _mean(optima) if optima else None,
+        tuple(_failures(group)),
+        verdict,
+    )
+
+
+def same_data(runs: Iterable[RunRecord]) -> bool:
+    """Tell whether the runs of each seed read the same data; generated data may differ between seeds."""
+    seen: dict[int, set[tuple[tuple[str, str], ...]]] = {}
+    for run in runs:
+        if run.info is not None and run.summary is not None:
+            seen.setdefault(run.seed, set()).add(tuple(sorted(run.info.data.items())))
+    return all(len(data) == 1 for data in seen.values())
+
+
+def _row(group: Group, label: str) -> Row:
+    runs = [run for run in group.runs if group.label(run) == label]
+    scored = [(run.seed, run.summary) for run in runs if run.summary and math.isfinite(run.summary.value)]
+    values = {seed: summary.value for seed, summary in scored}
+    summaries = [summary for _, summary in scored]
+    scores = np.array(list(values.values()))
+    mean, low, high = mean_interval(scores)
+    known = [run.summary or run.info for run in runs if run.summary or run.info]
+    parameters = next((k.parameters for k in known if k is not None and k.parameters is not None), None)
+    return Row(
+        label=label,
+        cell=runs[0].cell,
+        n=len(values),
+        failed=sum(1 for run in runs if _why(run)),
+        running=sum(run.status == "running" for run in runs),
+        mean=mean,
+        sd=float(scores.std(ddof=1)) if len(scores) > 1 else math.nan,
+        low=low,
+        high=high,
+        median=float(np.median(scores)) if len(scores) else math.nan,
+        interquartile_mean=interquartile_mean(scores),
+        parameters_total=parameters.total if parameters else None,
+        parameters_recurrent=parameters.recurrent if parameters else None,
+        throughput=_median(summaries, "throughput"),
+        throughput_unit=summaries[0].throughput.unit if summaries else "",
+        train_seconds=_median(summaries, "train_seconds"),
+        peak_memory_bytes=_median(summaries, "peak_memory_bytes"),
+        values=values,
+    )
+
+
+def _failures(group: Group) -> list[Failure]:
+    return [Failure(group.label(run), run.seed, why, str(run.path)) for run in group.runs if (why := _why(run))]
+
+
+def _why(run: RunRecord) -> str:
+    """Say why a run has no score; "" where it has one or is still running."""
+    if run.status == "failed":
+        return run.error or "failed without a message"
+    if run.summary is not None and not math.isfinite(run.summary.value):
+        return f"diverged: {run.summary.objective} is not a finite number"
+    return ""
+
+
+def _median(summaries: list[Summary], what: str) -> float:
+    values = [s.throughput.value if what == "throughput" else float(getattr(s, what)) for s in summaries]
+    return middle.median(values) if values else math.nan
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return middle.fmean(found) if found else math.nan

@@ -1,0 +1,178 @@
+"""Verdicts in plain sentences: which cells are told apart by the seeds at hand, and what more would take."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cellwise.compare.numbers import decimals, percent, short
+from cellwise.compare.statistics import (
+    Difference,
+    holm,
+    paired_difference,
+    seeds_needed,
+    smallest_detectable_difference,
+    unpaired_difference,
+)
+
+ALPHA = 0.05
+POWER = 0.8
+# Beyond this the exact number is of no use: nobody runs it.
+MOST_SEEDS_NAMED = 1000
+UNTUNED = "All cells ran with the same settings and none was tuned: a tuned comparison may come out otherwise."
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The objective's name, unit and direction (``min`` or ``max``)."""
+
+    objective: str
+    unit: str
+    direction: str
+
+    @property
+    def word(self) -> str:
+        """What follows a number: the unit, or the objective where it has none."""
+        return self.unit or self.objective.replace("_", " ")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The test scores of one configuration by seed."""
+
+    label: str
+    values: Mapping[int, float]
+
+    @property
+    def mean(self) -> float:
+        """Mean over seeds."""
+        return float(np.mean(list(self.values.values())))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two configurations: ``better`` leads, ``p`` is Holm-corrected, ``told_apart`` is the verdict."""
+
+    better: str
+    other: str
+    difference: Difference
+    p: float
+    told_apart: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``separation``: what this number of seeds can tell apart; ``pairs``: those of two seeds or more."""
+
+    separation: str
+    pairs: tuple[Pair, ...]
+    caveats: tuple[str, ...]
+
+    def with_caveat(self, caveat: str) -> Verdict:
+        """Return the verdict with one more caveat."""
+        return dataclasses.replace(self, caveats=(*self.caveats, caveat))
+
+
+def judge(scores: Sequence[Scores], scale: Scale, floors: Mapping[str, float]) -> Verdict:
+    """Compare every pair of configurations.
+
+    Args:
+        scores: one entry per configuration; those without a score are passed over.
+        scale: what the scores mean.
+        floors: trivial answers, by name, in the same unit.
+    """
+    sign = 1 if scale.direction == "min" else -1
+    scored = sorted((s for s in scores if s.values), key=lambda s: sign * s.mean)
+    every = [(a, b, _difference(a, b)) for a, b in itertools.combinations(scored, 2)]
+    couples = [(first, second) for first, second, d in every if d.n >= 2]
+    differences = [d for _, _, d in every if d.n >= 2]
+    corrected = holm([d.p for d in differences])
+    pairs = tuple(
+        _pair(first, second, difference, float(p), scale, len(couples))
+        for (first, second), difference, p in zip(couples, differences, corrected, strict=True)
+    )
+    caveats = [UNTUNED, *_below_floor(scored, scale, floors)]
+    return Verdict(_separation(scored, differences, scale), pairs, tuple(caveats))
+
+
+def _difference(first: Scores, second: Scores) -> Difference:
+    """Pair by seed where at least two seeds are shared, else compare the means."""
+    shared = sorted(first.values.keys() & second.values.keys())
+    if len(shared) >= 2:
+        return paired_difference([first.values[s] for s in shared], [second.values[s] for s in shared])
+    return unpaired_difference(list(first.values.values()), list(second.values.values()))
+
+
+def _pair(first: Scores, second: Scores, d: Difference, p: float, scale: Scale, pairs: int) -> Pair:
+    told_apart = p < ALPHA
+    # By mean ``first`` leads; over the shared seeds alone it may not.
+    ahead = d.mean <= 0 if scale.direction == "min" else d.mean >= 0
+    better, other = (first, second) if ahead else (second, first)
+    if told_apart:
+        low, high = sorted((abs(d.low), abs(d.high)))
+        places = decimals(high - low) if high > low else 4
+        correction = ", Holm" if pairs > 1 else ""
+        shown = f"{abs(d.mean):,.{places}f} [{low:,.{places}f}, {high:,.{places}f}] {scale.word}"
+        sentence = f"{better.label} is better than {other.label} by {shown} (p {_p(p)}{correction})."
+    elif d.mean == 0 and d.sd == 0:
+        sentence = f"{better.label} and {other.label} gave the same {scale.word} with every seed."
+    else:
+        needed = seeds_needed(d.mean, d.sd, POWER, ALPHA / pairs)
+        observed = f"the difference observed ({percent(d.mean, other.mean)})"
+        sentence = (
+            f"{better.label} is not distinguishable from {other.label} with {d.n} seeds; "
+            f"{_about(needed)} would be needed to see {observed}."
+        )
+    return Pair(better.label, other.label, d, p, told_apart, sentence)
+
+
+def _separation(scored: Sequence[Scores], differences: Sequence[Difference], scale: Scale) -> str:
+    """Say in one line what this number of seeds can and cannot separate."""
+    if not scored:
+        return "No run has finished: there is nothing to compare yet."
+    if len(scored) == 1:
+        return f"Only {scored[0].label} has a score: there is nothing to compare it with."
+    if not differences:
+        return "One seed separates nothing: the order of the cells may be chance. Run at least 5 seeds each."
+    n = min(d.n for d in differences)
+    sd = float(np.median([d.sd for d in differences]))
+    smallest = smallest_detectable_difference(sd, n, POWER, ALPHA / len(differences))
+    typical = float(np.median([s.mean for s in scored]))
+    corrected = f", corrected for {len(differences)} pairs" if len(differences) > 1 else ""
+    alone = [s.label for s in scored if len(s.values) < 2]
+    rest = f" One seed alone separates nothing: {', '.join(alone)}." if alone else ""
+    return (
+        f"{n} seeds can separate cells that differ by about {short(smallest, 2)} {scale.word} "
+        f"({percent(smallest, typical)}) or more (80 % power{corrected}); "
+        f"they cannot separate cells that are closer.{rest}"
+    )
+
+
+def _below_floor(scored: Sequence[Scores], scale: Scale, floors: Mapping[str, float]) -> list[str]:
+    """Name the cells that do not beat the best trivial answer."""
+    known = {name: value for name, value in floors.items() if math.isfinite(value)}
+    if not known:
+        return []
+    pick = min if scale.direction == "min" else max
+    name, floor = pick(known.items(), key=lambda item: item[1])
+    sign = 1 if scale.direction == "min" else -1
+    losers = [s.label for s in scored if sign * s.mean >= sign * floor]
+    if not losers:
+        return []
+    return [f"Not better than the best floor ({name}, {short(floor)}): {', '.join(losers)}."]
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"= {p:.2g}"
+
+
+def _about(seeds: int | None) -> str:
+    if seeds is None or seeds > MOST_SEEDS_NAMED:
+        return f"more than {MOST_SEEDS_NAMED:,}"
+    return f"about {seeds}"

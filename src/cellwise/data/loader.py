@@ -1,0 +1,67 @@
+"""Items in order, with the position in the checkpoint.
+
+Where state is carried from one window of a text to the next, order is part of the problem: nothing is
+shuffled, and a run that was cut off in the middle of an epoch goes on with the very next window. The items
+are tensors already, so torch's DataLoader (workers, collation, a random draw per epoch) would only add time
+and a random stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Generic, Protocol, TypeVar
+
+from cellwise.errors import CellwiseError
+
+Item_co = TypeVar("Item_co", covariant=True)
+
+
+class Items(Protocol[Item_co]):
+    """What a loader needs: a length and items by number."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, k: int, /) -> Item_co: ...
+
+
+class SequentialLoader(Generic[Item_co]):
+    """Yield items 0, 1, 2, ...; every epoch from the start, except the first one after `load_state_dict`.
+
+    Lightning saves and restores a loader that has `state_dict` and `load_state_dict`. The position counts the
+    items handed out, modulo the length: after an epoch's last item it is 0, or the resumed epoch would be
+    empty. Cut an epoch short by fewer items, not by Lightning's ``limit_train_batches``: at the end of such
+    an epoch the position is not 0.
+    """
+
+    def __init__(self, items: Items[Item_co]) -> None:
+        self.items = items
+        self._start = 0  # where the next epoch begins
+        self._position = 0  # items handed out in this epoch
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Item_co]:
+        # A generator runs from its first item on, so an iterator that is made and dropped uses up nothing.
+        start, self._start = self._start, 0
+        for k in range(start, len(self.items)):
+            self._position = k + 1
+            yield self.items[k]
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the position, and the length it belongs to."""
+        length = len(self.items)
+        return {"position": self._position % max(length, 1), "length": length}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Begin the next epoch where `state_dict` was taken.
+
+        Raises:
+            CellwiseError: the state is that of a loader of another length.
+        """
+        if state["length"] != len(self.items):
+            raise CellwiseError(
+                f"cannot resume: the checkpoint is of {state['length']} batches an epoch, the data now gives "
+                f"{len(self.items)}; restore the data or start again with again=true"
+            )
+        self._start = self._position = state["position"]

@@ -1,0 +1,44 @@
+"""What a run *is*: the hash of its configuration and its cell's code, and the folder that follows from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cellwise.cells.registry import cell_info
+from cellwise.cells.source import cell_source_sha256
+from cellwise.errors import CellwiseError
+
+# Who runs it, where, how it is logged, and which of the equal runs it is: not what it is.
+_NOT_IDENTITY = ("seed", "study", "runs_dir", "data_dir", "cell_modules", "again", "logger")
+_MACHINE = ("accelerator", "threads", "engine")
+
+
+def identity(config: Mapping[str, Any]) -> str:
+    """Return 8 hexadecimal digits of the resolved configuration and the cell's source.
+
+    Args:
+        config: as composed; seed, machine and logging keys don't count.
+    """
+    counted = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
+    counted["trainer"] = {k: v for k, v in config["trainer"].items() if k not in _MACHINE}
+    counted["cell_source"] = cell_source_sha256(cell_info(config["cell"]["name"]).factory)
+    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def run_folder(config: Mapping[str, Any]) -> Path:
+    """Return `<runs_dir>/<study>/<cell>-<identity>/seed-<n>`.
+
+    Raises:
+        CellwiseError: a study or seed that can't be part of a folder's name.
+    """
+    study, seed = config["study"], config["seed"]
+    if not isinstance(study, str) or not study.strip() or study in (".", "..") or "/" in study:
+        raise CellwiseError(f"study={study!r} must be a name without '/', for example study=my_question")
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise CellwiseError(f"seed={seed!r} must be a whole number, 0 or more")
+    cell = config["cell"]["name"]
+    return Path(str(config["runs_dir"])) / study / f"{cell}-{identity(config)}" / f"seed-{seed}"

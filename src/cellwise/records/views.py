@@ -1,0 +1,253 @@
+"""Views: the named pieces of evidence that a run stores to be looked at; six kinds, one dataclass each.
+
+A view is one file ``<name>.json`` (title, the question it answers, axes with units) and, where it has
+arrays, one file ``<name>.npz`` beside it. The report and the loggers draw any view of any task from its
+kind alone.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from cellwise.errors import CellwiseError, unknown
+from cellwise.files import write_atomically
+from cellwise.records.plain import as_json, from_plain, read_json, to_plain
+
+SCHEMA = 1
+Scale: TypeAlias = Literal["linear", "log", "category"]
+Role: TypeAlias = Literal["measured", "optimum", "floor"]
+Array: TypeAlias = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What an axis measures: the quantity's name, its unit ("" if it has none) and how it is laid out."""
+
+    name: str
+    unit: str = ""
+    scale: Scale = "linear"
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One line: ``y`` over ``x``, both ``(points,)``, with an optional band from ``low`` to ``high``.
+
+    ``role`` says whether the run measured it, or it is the best possible value or a trivial answer, which
+    are the same for every cell and drawn once. ``x`` holds words where the view's axis is a category.
+    """
+
+    name: str
+    x: Array
+    y: Array
+    low: Array | None = None
+    high: Array | None = None
+    role: Role = "measured"
+
+    def __post_init__(self) -> None:
+        for field in ("x", "y", "low", "high"):
+            _as_array(self, field, 1)
+        for field in ("y", "low", "high"):
+            found = getattr(self, field)
+            if found is not None and found.shape != self.x.shape:
+                raise ValueError(f"series {self.name!r}: {field} has {found.shape}, x has {self.x.shape}")
+        if (self.low is None) != (self.high is None):
+            raise ValueError(f"series {self.name!r}: a band needs both low and high")
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """Lines over a shared pair of axes."""
+
+    name: str
+    title: str
+    question: str
+    x: Axis
+    y: Axis
+    series: tuple[Series, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Distribution:
+    """Samples of one quantity by group: group name to values ``(samples,)``."""
+
+    name: str
+    title: str
+    question: str
+    value: Axis
+    samples: Mapping[str, Array]
+
+    def __post_init__(self) -> None:
+        samples = {group: np.asarray(values) for group, values in self.samples.items()}
+        for group, values in samples.items():
+            if values.ndim != 1:
+                raise ValueError(f"samples of {group!r} have {values.ndim} dimensions, expected 1")
+        object.__setattr__(self, "samples", samples)
+
+
+@dataclass(frozen=True, eq=False)
+class Heatmap:
+    """A field ``values`` of shape ``(y, x)`` over ``x_values`` ``(x,)`` and ``y_values`` ``(y,)``."""
+
+    name: str
+    title: str
+    question: str
+    x: Axis
+    y: Axis
+    value: Axis
+    x_values: Array
+    y_values: Array
+    values: Array
+
+    def __post_init__(self) -> None:
+        for field, dimensions in (("x_values", 1), ("y_values", 1), ("values", 2)):
+            _as_array(self, field, dimensions)
+        expected = (len(self.y_values), len(self.x_values))
+        if self.values.shape != expected:
+            raise ValueError(f"values have shape {self.values.shape}, the axes say {expected}")
+
+
+@dataclass(frozen=True, eq=False)
+class Filmstrip:
+    """Images over time: ``frames`` ``(rows, times, height, width)``, for example observed and forecast."""
+
+    name: str
+    title: str
+    question: str
+    time: Axis
+    value: Axis
+    times: Array
+    rows: tuple[str, ...]
+    frames: Array
+
+    def __post_init__(self) -> None:
+        _as_array(self, "times", 1)
+        _as_array(self, "frames", 4)
+        expected = (len(self.rows), len(self.times))
+        if self.frames.shape[:2] != expected:
+            raise ValueError(f"frames have shape {self.frames.shape}, rows and times say {expected}")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table: what it holds and its unit."""
+
+    name: str
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of words and numbers; words name a row, numbers are measured (averaged over seeds in a report)."""
+
+    name: str
+    title: str
+    question: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str | int | float, ...], ...]
+
+    def __post_init__(self) -> None:
+        for number, row in enumerate(self.rows):
+            if len(row) != len(self.columns):
+                raise ValueError(f"row {number} has {len(row)} cells, the table has {len(self.columns)} columns")
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """Tokens, each with a weight ``(tokens,)`` that is shown as the strength of its background."""
+
+    name: str
+    title: str
+    question: str
+    value: Axis
+    tokens: tuple[str, ...]
+    weights: Array
+
+    def __post_init__(self) -> None:
+        _as_array(self, "weights", 1)
+        if len(self.weights) != len(self.tokens):
+            raise ValueError(f"{len(self.weights)} weights for {len(self.tokens)} tokens")
+
+
+View: TypeAlias = Curves | Distribution | Heatmap | Filmstrip | Table | Text
+KINDS: dict[str, type[View]] = {
+    "curves": Curves,
+    "distribution": Distribution,
+    "heatmap": Heatmap,
+    "filmstrip": Filmstrip,
+    "table": Table,
+    "text": Text,
+}
+
+
+def kind_of(view: View) -> str:
+    """Return the name of a view's kind: ``"curves"``, ``"table"``, ..."""
+    return type(view).__name__.lower()
+
+
+def save_view(view: View, folder: Path) -> Path:
+    """Write a view into ``folder`` (made if missing) and return the path of its JSON file.
+
+    The arrays are written before the description, each atomically: a view that has its JSON file is complete.
+
+    Raises:
+        ValueError: the view's name cannot be a file name.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", view.name):
+        raise ValueError(f"view name {view.name!r} must be letters, digits, '_', '-' and '.'")
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, np.ndarray] = {}
+    plain = {"schema": SCHEMA, "kind": kind_of(view), **to_plain(view, arrays)}
+    if arrays:
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        write_atomically(folder / f"{view.name}.npz", buffer.getvalue())
+    path = folder / f"{view.name}.json"
+    write_atomically(path, as_json(plain))
+    return path
+
+
+def load_view(path: Path) -> View:
+    """Read the view of a JSON file that ``save_view`` wrote.
+
+    Raises:
+        CellwiseError: a file is missing, damaged, of another schema or of an unknown kind.
+    """
+    plain = read_json(path)
+    if not isinstance(plain, dict) or plain.get("schema") != SCHEMA:
+        raise CellwiseError(f"{path}: not a view of schema {SCHEMA}")
+    kind = str(plain.get("kind"))
+    if kind not in KINDS:
+        raise unknown("view kind", kind, KINDS, f"in {path}")
+    view: View = from_plain(KINDS[kind], plain, str(path), _load_arrays(path.with_suffix(".npz")))
+    return view
+
+
+def _load_arrays(path: Path) -> dict[str, np.ndarray]:
+    if not path.exists():
+        return {}
+    try:
+        # From memory: numpy leaves the file open when it turns out to be damaged.
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+            return dict(stored)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise CellwiseError(f"{path}: not readable as arrays ({error})") from error
+
+
+def _as_array(view: object, field: str, dimensions: int) -> None:
+    """Replace a field by its array; lists are welcome."""
+    value = getattr(view, field)
+    if value is None:
+        return
+    array = np.asarray(value)
+    if array.ndim != dimensions:
+        raise ValueError(f"{field} has {array.ndim} dimensions, expected {dimensions}")
+    object.__setattr__(view, field, array)

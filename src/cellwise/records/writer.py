@@ -1,0 +1,145 @@
+"""Writes one run's folder: started, measured line by line, then finished or failed.
+
+`summary.json` comes last and whole, so a folder that has one is finished, whenever the process was killed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+from cellwise.errors import CellwiseError
+from cellwise.files import now, write_atomically
+from cellwise.records.finished import is_finished
+from cellwise.records.schema import RunInfo, Summary, View, save_view
+
+
+class Mirror(Protocol):
+    """Something else that wants to hear what the record holds, for example Weights & Biases."""
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        """Take one row of `metrics.jsonl`."""
+
+    def view(self, view: View) -> None:
+        """Take one view."""
+
+    def close(self, summary: Summary | None) -> None:
+        """Take the summary, None when the run failed, and end."""
+
+
+class RunWriter:
+    """The record of one run while it is made.
+
+    Args:
+        folder: the run's folder; what an earlier, unfinished start left there is removed, a finished record is kept
+        beside
+            it as `seed-<n>.replaced-<k>`.
+        info: what `run.json` says at the start.
+        config: resolved and plain; becomes `config.yaml`.
+
+    Raises:
+        CellwiseError: the folder can't be written.
+    """
+
+    def __init__(self, folder: Path, info: RunInfo, config: Mapping[str, Any]):
+        self.folder, self.info = folder, info
+        self._mirrors: list[Mirror] = []
+        try:
+            _make_room(folder)
+            (folder / "views").mkdir(parents=True)
+            (folder / "checkpoints").mkdir()
+            write_atomically(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
+            self._write_info()
+            self._metrics = open(folder / "metrics.jsonl", "w", encoding="utf-8")  # noqa: SIM115 (open for the run)
+            self._log = open(folder / "log.txt", "a", encoding="utf-8")  # noqa: SIM115
+        except OSError as error:
+            raise CellwiseError(
+                f"can't write the run's folder {folder}: {error.strerror}; give a folder of yours with runs_dir=..."
+            ) from error
+
+    def mirror(self, mirror: Mirror) -> None:
+        """Let a mirror hear everything from now on."""
+        self._mirrors.append(mirror)
+
+    def capture_output(self) -> None:
+        """Send what this process prints from now on, C libraries included, to `log.txt`."""
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            os.dup2(self._log.fileno(), stream.fileno())
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        """Append one row to `metrics.jsonl`, on disk before this returns."""
+        self._metrics.write(json.dumps(_finite(row)) + "\n")
+        self._metrics.flush()
+        for mirror in self._mirrors:
+            mirror.log(row)
+
+    def note(self, text: str) -> None:
+        """Append a line with the time to `log.txt`."""
+        self._log.write(f"{now()} {text}\n")
+        self._log.flush()
+
+    def view(self, view: View) -> None:
+        """Store a view."""
+        save_view(view, self.folder / "views")
+        for mirror in self._mirrors:
+            mirror.view(view)
+
+    def update(self, **changes: Any) -> None:
+        """Change what `run.json` says."""
+        self.info = replace(self.info, **changes)
+        self._write_info()
+
+    def finish(self, summary: Summary) -> None:
+        """End the run well: `run.json` first, `summary.json` last."""
+        self.update(status="finished", ended=now())
+        write_atomically(self.folder / "summary.json", json.dumps(_finite(summary.to_dict()), indent=2) + "\n")
+        self._close(summary)
+
+    def fail(self, error: str) -> None:
+        """End the run with its error, in one line."""
+        self.note(error)
+        self.update(status="failed", ended=now(), error=error)
+        self._close(None)
+
+    def _close(self, summary: Summary | None) -> None:
+        self._metrics.close()
+        self._log.close()
+        for mirror in self._mirrors:
+            mirror.close(summary)
+
+    def _write_info(self) -> None:
+        write_atomically(self.folder / "run.json", json.dumps(self.info.to_dict(), indent=2) + "\n")
+
+
+def _make_room(folder: Path) -> None:
+    """Set a finished record aside; remove what an unfinished one left."""
+    if is_finished(folder):
+        number = 1
+        while (aside := folder.with_name(f"{folder.name}.replaced-{number}")).exists():
+            number += 1
+        folder.rename(aside)
+    for name in ("config.yaml", "run.json", "metrics.jsonl"):  # log.txt goes on, with the earlier start in it
+        (folder / name).unlink(missing_ok=True)
+    for part in ("views", "checkpoints"):
+        for path in (folder / part).glob("*"):
+            path.unlink()
+        if (folder / part).exists():
+            (folder / part).rmdir()
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN or infinity: they become null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,85 @@
+"""The plain loop: the cell's own step under autograd. Every other engine is measured against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from cellwise.cells.contract import Gates, State
+from cellwise.recurrent.guard import Lengths, blank, hold
+from cellwise.recurrent.maps import Dense
+from cellwise.recurrent.weights import Weights
+
+Watch = Callable[[Gates, State], None]
+
+
+def run(
+    weights: Weights, x: Tensor, state: State, lengths: Lengths | None = None, watch: Watch | None = None
+) -> tuple[Tensor, State]:
+    """Run one layer in one direction.
+
+    Args:
+        weights: the layer's weights, with its cell.
+        x: (time, batch, ..., input), time 1 or more.
+        state: by name, (batch, ..., hidden).
+        lengths: valid steps per row, or None.
+        watch: called with the gates and the state after each step.
+
+    Returns:
+        Output (time, batch, ..., hidden) and the state after the last valid step.
+    """
+    cell = weights.cell
+    extras = dict(weights.extra.items())
+    # The input's share for all steps at once. `unbind`, because indexing would cost a full-size gradient a step.
+    projected = weights.input_map(x, weights.input_weight, weights.bias).unbind(0)
+    products = _Products(weights)
+    outputs = []
+    for t, x_t in enumerate(projected):
+        shares = dict(zip(cell.gates, x_t.chunk(len(cell.gates), dim=-1), strict=True)) if cell.gates else {}
+        products.at(x_t, shares)
+        new, gates = cell.step(shares, products, state, extras)
+        output = new[cell.states[0]]
+        if lengths is not None:
+            valid = lengths.valid[t]
+            new, output = hold(new, state, valid), blank(output, valid)
+            if watch is not None:
+                gates = {name: blank(value, valid) for name, value in gates.items()}
+        if watch is not None:
+            watch(gates, new)
+        state = new
+        outputs.append(output)
+    return torch.stack(outputs), state
+
+
+class _Products:
+    """The real recurrent products of one layer, bound to one step's input share at a time."""
+
+    def __init__(self, weights: Weights):
+        self._cell, self._map = weights.cell, weights.recurrent_map
+        self._weight = dict(weights.recurrent_weight.items())
+        self._part_bias = dict(weights.part_bias.items())
+        self._transposed = {
+            product: weight.t()
+            for product, weight in self._weight.items()
+            # One `addmm` where a dense product feeds every gate in order: the input's share is added by the product.
+            if isinstance(self._map, Dense) and weights.cell.products[product][0] == weights.cell.gates
+        }
+
+    def at(self, x_t: Tensor, shares: Mapping[str, Tensor]) -> None:
+        """Bind to a step: `x_t` (batch, ..., gates * hidden), and its shares by gate."""
+        self._x_t, self._shares = x_t, shares
+
+    def __call__(self, product: str, operand: Tensor) -> Mapping[str, Tensor]:
+        feeds, _ = self._cell.products[product]
+        if product in self._transposed:
+            fed = torch.addmm(self._x_t, operand, self._transposed[product]).chunk(len(feeds), dim=-1)
+            return dict(zip(feeds, fed, strict=True))
+        shares = self._map(operand, self._weight[product]).chunk(len(feeds), dim=-1)
+        return {name: self._added(name, share) for name, share in zip(feeds, shares, strict=True)}
+
+    def _added(self, name: str, share: Tensor) -> Tensor:
+        if name in self._shares:
+            return self._shares[name] + share
+        return share + self._part_bias[name] if name in self._part_bias else share

@@ -1,0 +1,70 @@
+"""The linear maps a layer multiplies by: dense, or a 2-D convolution with "same" zero padding.
+
+Units are the last axis for a cell, always: a dense map sees (..., units), a convolution (..., height, width,
+units), which is a free view of channels-last memory. So one step is the dense and the convolutional cell.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class LinearMap(Protocol):
+    """A linear map without weights of its own."""
+
+    spatial_axes: int
+
+    def weight_shape(self, out_units: int, in_units: int) -> tuple[int, ...]:
+        """Return the shape of a weight from `in_units` to `out_units`."""
+        ...
+
+    def __call__(self, v: Tensor, weight: Tensor, bias: Tensor | None = None, /) -> Tensor:
+        """Return `weight v + bias`, (..., out units)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Dense:
+    """`W v + b` for v (..., in units); weight (out units, in units)."""
+
+    spatial_axes = 0
+
+    def weight_shape(self, out_units: int, in_units: int) -> tuple[int, ...]:
+        """Return (out units, in units)."""
+        return (out_units, in_units)
+
+    def __call__(self, v: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Return (..., out units)."""
+        return F.linear(v, weight, bias)
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """2-D convolution of v (..., height, width, in units); weight (out units, in units, kernel, kernel).
+
+    The image keeps its size: zeros are added at the border, for an even kernel one more below and right than above and
+    left (torch's and keras's "same").
+    """
+
+    kernel_size: int
+    spatial_axes = 2
+
+    def weight_shape(self, out_units: int, in_units: int) -> tuple[int, ...]:
+        """Return (out units, in units, kernel, kernel)."""
+        return (out_units, in_units, self.kernel_size, self.kernel_size)
+
+    def __call__(self, v: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Return (..., height, width, out units)."""
+        lead = v.shape[:-3]
+        images = v.reshape(math.prod(lead), *v.shape[-3:]).movedim(-1, -3)  # (images, in units, height, width)
+        before, after = (self.kernel_size - 1) // 2, self.kernel_size // 2
+        if before == after:
+            out = F.conv2d(images, weight, bias, padding=before)
+        else:
+            out = F.conv2d(F.pad(images, (before, after, before, after)), weight, bias)
+        return out.movedim(-3, -1).reshape(*lead, *v.shape[-3:-1], weight.shape[0])

@@ -1,0 +1,1 @@
+"""A study shown: a table in the terminal and one HTML page that needs no network."""

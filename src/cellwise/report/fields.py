@@ -1,0 +1,146 @@
+"""Heat maps and film strips as small multiples: one panel per cell, one colour scale for all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cellwise.records.schema import Axis, Filmstrip, Heatmap
+from cellwise.report.theme import BLUE, VERMILLION, literal
+from cellwise.report.traces import Figure, axis, axis_title, figure, numbers
+
+# Images are thinned to this many pixels a side: enough to compare, and the page stays light.
+MOST_PIXELS = 64
+COLUMNS = 3
+# As in coloured text: vermillion below zero, blue above.
+DIVERGING = [[0, VERMILLION], [0.5, "#f7f7f7"], [1, BLUE]]
+
+
+def draw_heatmap(views: Mapping[str, Heatmap]) -> Figure:
+    """Draw one heat map per label on one colour scale."""
+    view = next(iter(views.values()))
+    columns = min(COLUMNS, len(views))
+    rows = math.ceil(len(views) / columns)
+    data, layout, titles = [], {}, []
+    for number, (label, one) in enumerate(views.items()):
+        suffix = "" if number == 0 else str(number + 1)
+        x, y = _domain(number % columns, columns), _domain(rows - 1 - number // columns, rows, 0.3 / rows)
+        layout[f"xaxis{suffix}"] = axis(one.x, domain=x, anchor=f"y{suffix}", showgrid=False)
+        layout[f"yaxis{suffix}"] = axis(one.y, domain=y, anchor=f"x{suffix}", showgrid=False)
+        titles.append(_title(label, x, y[1]))
+        x_values, y_values = numbers(one.x_values), numbers(one.y_values)
+        data.append(_image(one.values, suffix, x=x_values, y=y_values))
+    scale = _colour_axis(np.concatenate([one.values.ravel() for one in views.values()]), view.value)
+    return figure(data, 90 + 290 * rows, annotations=titles, coloraxis=scale, **_top(layout))
+
+
+def draw_filmstrip(views: Mapping[str, Filmstrip]) -> Figure:
+    """Draw the images of every label (a row) and source (a column) at one time, with a slider over times."""
+    view = next(iter(views.values()))
+    layout: dict[str, Any] = {}
+    titles = []
+    panels = [(label, row) for label in views for row in range(len(views[label].rows))]
+    columns = max(len(one.rows) for one in views.values())
+    labels = list(views)
+    for number, (label, row) in enumerate(panels):
+        suffix = "" if number == 0 else str(number + 1)
+        x, y = (
+            _domain(row, columns),
+            _domain(len(labels) - 1 - labels.index(label), len(labels), 0.2 / len(labels)),
+        )
+        bare = {"visible": False, "constrain": "domain"}
+        layout[f"xaxis{suffix}"] = {**bare, "domain": x, "anchor": f"y{suffix}"}
+        # The first image row is the top one, and pixels are square.
+        square = {"autorange": "reversed", "scaleanchor": f"x{suffix}", "anchor": f"x{suffix}"}
+        layout[f"yaxis{suffix}"] = {**bare, "domain": y, **square}
+        titles.append(_title(f"{label}: {views[label].rows[row]}", x, y[1]))
+    times = numbers(view.times)
+    frames: list[dict[str, Any]] = [
+        {
+            "name": str(t),
+            "data": [_image(_frame(views[lab], r, t), _suffix(n)) for n, (lab, r) in enumerate(panels)],
+        }
+        for t in range(len(times))
+    ]
+    every = np.concatenate([one.frames.ravel() for one in views.values()])
+    drawn = figure(
+        frames[0]["data"] if frames else [],
+        130 + 200 * len(labels),
+        annotations=titles,
+        coloraxis=_colour_axis(every, view.value),
+        sliders=[_slider(view, times)],
+        **_top(layout),
+    )
+    return {**drawn, "frames": frames}
+
+
+def _frame(view: Filmstrip, row: int, time: int) -> npt.NDArray[Any]:
+    """One image; where a cell stored fewer times than the first, its last one stays."""
+    image = view.frames[row, min(time, view.frames.shape[1] - 1)]
+    stride = max(1, math.ceil(max(image.shape) / MOST_PIXELS))
+    thinned: npt.NDArray[Any] = image[::stride, ::stride]
+    return thinned
+
+
+def _slider(view: Filmstrip, times: list[Any]) -> dict[str, Any]:
+    at_once = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
+    steps = [
+        {"label": f"{time}", "method": "animate", "args": [[str(number)], at_once]} for number, time in enumerate(times)
+    ]
+    shown = {"prefix": f"{axis_title(view.time)}: "}
+    return {"active": 0, "currentvalue": shown, "steps": steps, "pad": {"t": 24}}
+
+
+def _image(values: npt.NDArray[Any], suffix: str, **more: Any) -> dict[str, Any]:
+    return {
+        "type": "heatmap",
+        "z": [numbers(row, 4) for row in values],
+        "xaxis": f"x{suffix}",
+        "yaxis": f"y{suffix}",
+        "coloraxis": "coloraxis",
+        "hovertemplate": "%{x}, %{y}: %{z:.4~g}<extra></extra>",
+        **more,
+    }
+
+
+def _suffix(number: int) -> str:
+    return "" if number == 0 else str(number + 1)
+
+
+def _domain(place: int, count: int, gap: float = 0.1) -> list[float]:
+    """The share of the width (or height) of one of ``count`` panels, with room for its labels."""
+    size = (1 - gap * (count - 1)) / count
+    start = place * (size + gap)
+    return [round(start, 4), round(min(1.0, start + size), 4)]
+
+
+def _title(text: str, x: list[float], top: float) -> dict[str, Any]:
+    place = {
+        "x": sum(x) / 2,
+        "y": top,
+        "xref": "paper",
+        "yref": "paper",
+        "xanchor": "center",
+        "yanchor": "bottom",
+    }
+    return {"text": literal(text), "showarrow": False, **place}
+
+
+def _colour_axis(values: npt.NDArray[Any], of: Axis) -> dict[str, Any]:
+    """One colour scale: diverging around zero where the values have both signs."""
+    finite = values[np.isfinite(values)].astype(float)
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    bar = {"title": {"text": axis_title(of), "side": "right"}, "thickness": 14}
+    if low < 0 < high:
+        bound = max(-low, high)
+        return {"colorscale": DIVERGING, "cmin": -bound, "cmax": bound, "colorbar": bar}
+    return {"colorscale": "Viridis", "cmin": low, "cmax": high, "colorbar": bar}
+
+
+def _top(layout: dict[str, Any]) -> dict[str, Any]:
+    """Make room for the panels' titles."""
+    return {**layout, "margin": {"l": 64, "r": 16, "t": 36, "b": 56}}

@@ -1,0 +1,102 @@
+"""What a task gives to training: data, network, loss, scores, floors and views; never a training loop."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from torch import Tensor, nn
+
+from cellwise.cells.contract import Cell
+from cellwise.data.loader import SequentialLoader
+from cellwise.records.schema import View
+from cellwise.recurrent.layer import ConvRecurrent, Recurrent
+
+Split = Literal["train", "valid", "test"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a task is judged by: a key of its scores, whether less or more is better, and the unit."""
+
+    metric: str
+    direction: Literal["min", "max"]
+    unit: str
+
+
+class Learned(NamedTuple):
+    """One training step.
+
+    Attributes:
+        loss: what the optimiser minimises, scalar.
+        sums: by name with its unit, a detached sum over examples and their number; logged as `train_<name>`.
+        examples: how many units of throughput (tokens, frames) the step saw.
+        state: carried to the next batch of this split; detached by training.
+    """
+
+    loss: Tensor
+    sums: Mapping[str, tuple[Tensor, int]]
+    examples: int
+    state: Any
+
+
+class Scores(ABC):
+    """Test or validation scores of one pass: sums over examples, divided at the end, in float64."""
+
+    @abstractmethod
+    def update(self, network: nn.Module, batch: Any, state: Any) -> Any:
+        """Score one batch and return the state to carry to the next."""
+
+    @abstractmethod
+    def compute(self) -> dict[str, float]:
+        """Return all scores, units in their names; one of them is the objective's metric."""
+
+
+class Task(ABC):
+    """A problem with its data loaded.
+
+    Attributes:
+        name: the task's folder.
+        objective: what it is judged by.
+        examples: the unit of throughput, plural (`tokens`).
+        checksums: sha256 of each source of data, by name.
+    """
+
+    name: str
+    objective: Objective
+    examples: str
+    checksums: Mapping[str, str]
+
+    @abstractmethod
+    def network(self, cell: Cell, engine: str) -> nn.Module:
+        """Return a new network around a cell, initialised from torch's default generator."""
+
+    @abstractmethod
+    def recurrent_layers(self, network: nn.Module) -> Sequence[Recurrent | ConvRecurrent]:
+        """Return the recurrent layers of a network, which budgets count."""
+
+    @abstractmethod
+    def loader(self, split: Split) -> SequentialLoader[Any]:
+        """Return the batches of a split, in order."""
+
+    @abstractmethod
+    def learn(self, network: nn.Module, batch: Any, state: Any) -> Learned:
+        """Return the loss of one batch."""
+
+    @abstractmethod
+    def scores(self) -> Scores:
+        """Return empty scores for one pass over a split."""
+
+    @abstractmethod
+    def floors(self) -> dict[str, float]:
+        """Return trivial answers' value of the objective on the same test examples, by name."""
+
+    def optimum(self) -> float | None:
+        """Return the best possible value of the objective on the test examples, where it is known."""
+        return None
+
+    @abstractmethod
+    def views(self, network: nn.Module) -> list[View]:
+        """Return the evidence to look at, made from the trained network and the test split."""

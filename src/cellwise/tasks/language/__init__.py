@@ -1,0 +1,1 @@
+"""Language modelling, word and character: predict the next token from all before it."""

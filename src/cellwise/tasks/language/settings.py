@@ -1,0 +1,89 @@
+"""The settings of language modelling, checked without importing torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cellwise.errors import CellwiseError, unknown
+from cellwise.settings import bounded, parse
+from cellwise.tasks.language.sentences import Sentences
+
+TEXTS = ("ptb", "wikitext2", "timemachine", "text")
+
+
+@dataclass(frozen=True)
+class Modelling:
+    """The task's own keys; see conf/task/language.yaml."""
+
+    name: str = "language"
+    level: Literal["word", "character"] = "word"
+    batch_size: int = bounded(20, minimum=1)
+    steps: int = bounded(35, minimum=1)
+    eval_batch_size: int = bounded(20, minimum=1)
+    eval_steps: int = bounded(100, minimum=1)
+    loss: Literal["token_mean", "step_sum"] = "token_mean"
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """The network's keys; see conf/network/language_model.yaml."""
+
+    hidden_size: int = bounded(128, minimum=1)
+    num_layers: int = bounded(1, minimum=1)
+    dropout: float = bounded(0.0, minimum=0, below=1)
+    embedding_size: int | None = bounded(None, minimum=1)
+    tied: bool = False
+    init_range: float | None = bounded(None, minimum=0)
+
+
+@dataclass(frozen=True)
+class TextSettings:
+    """A text on disk: one of the official sets, or (`text`) a path."""
+
+    name: str
+    path: str | None = None
+    vocabulary_size: int | None = bounded(None, minimum=2)
+
+
+@dataclass(frozen=True)
+class LanguageSettings:
+    """Everything about a language modelling run but cell, optimiser and trainer."""
+
+    task: Modelling
+    data: Sentences | TextSettings
+    network: NetworkSettings
+    data_dir: str | None
+
+
+def read(config: Mapping[str, Any]) -> LanguageSettings:
+    """Return the checked settings of a resolved configuration.
+
+    Raises:
+        CellwiseError: an unknown key or a value that is not allowed.
+    """
+    task = parse(Modelling, config["task"], "task")
+    network = parse(NetworkSettings, config["network"], "network")
+    if network.tied and network.embedding_size not in (None, network.hidden_size):
+        raise CellwiseError(
+            f"network.tied=true needs network.embedding_size={network.hidden_size} (the hidden size), "
+            f"not {network.embedding_size}"
+        )
+    return LanguageSettings(task, _data(config["data"], task.level), network, config.get("data_dir"))
+
+
+def _data(data: Mapping[str, Any], level: str) -> Sentences | TextSettings:
+    name = data.get("name")
+    if name == "sentences":
+        if level != "word":
+            raise CellwiseError("data=sentences is made of words; type task.level=word, or choose data=timemachine")
+        return parse(Sentences, {k: v for k, v in data.items() if k != "name"}, "data")
+    if name not in TEXTS:
+        raise unknown("data", str(name), ["sentences", *TEXTS])
+    text = parse(TextSettings, data, "data")
+    if name == "text" and text.path is None:
+        raise CellwiseError(
+            "data.path is not set; give data.path=my_text.txt, or a folder of train.txt, valid.txt, test.txt"
+        )
+    return text

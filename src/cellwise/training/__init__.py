@@ -1,0 +1,1 @@
+"""Training: from a checked configuration to a run record, with the one LightningModule."""

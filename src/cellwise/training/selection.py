@@ -1,0 +1,41 @@
+"""Keeps the weights that validation likes best; test sees only those."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from cellwise.files import write_atomically
+
+
+class Selection:
+    """The best checkpoint of a run by the objective on validation; the earliest of equals.
+
+    Args:
+        path: the checkpoint file, replaced as a whole.
+        direction: whether less or more is better.
+    """
+
+    def __init__(self, path: Path, direction: Literal["min", "max"]):
+        self.path, self.value, self.step = path, math.nan, -1
+        self._direction = direction
+
+    def offer(self, network: nn.Module, value: float, step: int) -> None:
+        """Keep the network's weights if validation's value is the best so far."""
+        # A value that is not a number is kept only if there is nothing else, so that every run has a checkpoint.
+        better = value < self.value if self._direction == "min" else value > self.value
+        if self.step >= 0 and not better and not (math.isnan(self.value) and not math.isnan(value)):
+            return
+        self.value, self.step = value, step
+        content = io.BytesIO()
+        torch.save(network.state_dict(), content)
+        write_atomically(self.path, content.getvalue())
+
+    def restore(self, network: nn.Module, device: Any = None) -> None:
+        """Give a network the selected weights."""
+        network.load_state_dict(torch.load(self.path, map_location=device, weights_only=True))

@@ -1,0 +1,103 @@
+"""The settings that belong to training, checked without importing torch, so that a whole plan is checked at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cellwise.cells.registry import build_cell
+from cellwise.errors import CellwiseError
+from cellwise.settings import bounded, parse
+from cellwise.tasks import read_task
+
+
+@dataclass(frozen=True)
+class TrainerSettings:
+    """How long, how often, on what; see conf/trainer/cpu.yaml."""
+
+    max_epochs: int | None = bounded(5, minimum=1)
+    max_steps: int | None = bounded(None, minimum=1)
+    validate_every_steps: int | None = bounded(None, minimum=1)
+    log_every_steps: int = bounded(20, minimum=1)
+    precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
+    accelerator: Literal["cpu", "gpu"] = "cpu"
+    threads: int | None = bounded(None, minimum=1)
+    engine: str = "auto"
+
+
+@dataclass(frozen=True)
+class OptimSettings:
+    """The optimiser and its learning rate; see conf/optim."""
+
+    name: Literal["adam", "sgd"] = "adam"
+    learning_rate: float = bounded(0.002, minimum=0)
+    weight_decay: float = bounded(0.0, minimum=0)
+    clip_norm: float | None = bounded(None, minimum=0)
+    decay_after_epochs: int | None = bounded(None, minimum=0)
+    decay_factor: float = bounded(2.0, minimum=1)
+
+
+@dataclass(frozen=True)
+class LoggerSettings:
+    """Who mirrors the record; see conf/logger."""
+
+    name: Literal["none", "wandb"] = "none"
+    mode: Literal["offline", "online"] = "offline"
+    project: str = "cellwise"
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """A whole configuration, checked: typed where it belongs to training, as it was where it belongs to a task."""
+
+    trainer: TrainerSettings
+    optim: OptimSettings
+    logger: LoggerSettings
+    task: Any
+    cell: str
+    cell_options: Mapping[str, Any]
+    seed: int
+    again: bool
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """The keys of a configuration that no group holds."""
+
+    seed: int = bounded(0, minimum=0)
+    study: str = "default"
+    runs_dir: str = "runs"
+    data_dir: str | None = None
+    cell_modules: tuple[str, ...] = ()
+    again: bool = False
+
+
+_GROUPS = ("cell", "task", "data", "network", "optim", "trainer", "logger")
+
+
+def read(config: Mapping[str, Any]) -> RunSettings:
+    """Return the checked settings of a resolved configuration.
+
+    Raises:
+        CellwiseError: an unknown key, a value of the wrong type or out of bounds, an unknown cell, option or task.
+    """
+    plain = parse(_Plain, {k: v for k, v in config.items() if k not in _GROUPS}, "")
+    for group in _GROUPS:
+        if not isinstance(config.get(group), Mapping):
+            raise CellwiseError(f"{group}={config.get(group)!r} must be a group of keys; choose a file of conf/{group}")
+    cell = {k: v for k, v in config["cell"].items() if k != "name"}
+    build_cell(str(config["cell"].get("name")), cell)
+    trainer = parse(TrainerSettings, config["trainer"], "trainer")
+    if trainer.max_epochs is None and trainer.max_steps is None:
+        raise CellwiseError("training would never end; give trainer.max_epochs=... or trainer.max_steps=...")
+    return RunSettings(
+        trainer=trainer,
+        optim=parse(OptimSettings, config["optim"], "optim"),
+        logger=parse(LoggerSettings, config["logger"], "logger"),
+        task=read_task(config),
+        cell=config["cell"]["name"],
+        cell_options=cell,
+        seed=plain.seed,
+        again=plain.again,
+    )

@@ -1,0 +1,265 @@
+"""From a configuration to a run record: one training of one configuration with one seed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import shlex
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+from cellwise.budget import recurrent_flops
+from cellwise.cells.registry import build_cell, cell_info, import_cells
+from cellwise.cells.source import cell_source_sha256
+from cellwise.errors import CellwiseError
+from cellwise.files import now
+from cellwise.records.environment import code_sha256, git_state, versions
+from cellwise.records.finished import finished_note, is_finished
+from cellwise.records.identity import identity, run_folder
+from cellwise.records.schema import Parameters, RunInfo, Summary, Throughput
+from cellwise.records.writer import RunWriter
+from cellwise.tasks import build_task
+from cellwise.tasks.contract import Task
+from cellwise.training.module import Row, TrainingModule
+from cellwise.training.seeds import reseed
+from cellwise.training.selection import Selection
+from cellwise.training.settings import RunSettings, TrainerSettings, read
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a call of `train`.
+
+    Attributes:
+        folder: the run's folder.
+        note: one line for the user: finished, or skipped and why.
+        skipped: whether a finished record was found.
+    """
+
+    folder: Path
+    note: str
+    skipped: bool
+
+
+def train(config: Mapping[str, Any], *, progress: Progress | None = None, own_process: bool = False) -> Outcome:
+    """Train one configuration with one seed, or skip it if its record is finished.
+
+    Args:
+        config: resolved and plain.
+        progress: called with the share done, 0 to 1, and a line to show.
+        own_process: this process does nothing else, so all that it prints goes to the run's log.
+
+    Raises:
+        CellwiseError: a bad setting (nothing is written), or a run that failed (its record says so).
+    """
+    import_cells(config.get("cell_modules") or [])
+    settings = read(config)
+    folder = run_folder(config)
+    if is_finished(folder) and not settings.again:
+        return Outcome(folder, finished_note(folder), skipped=True)
+    threads = settings.trainer.threads or os.cpu_count() or 1
+    torch.set_num_threads(threads)
+    started = time.perf_counter()
+    task = build_task(config["task"]["name"], settings.task)
+    record = RunWriter(folder, _info(config, settings, task, threads), config)
+    if own_process:
+        record.capture_output()
+    with _recorded(record):
+        network, module, trainer = _prepared(config, settings, task, record, progress)
+        setup_seconds = time.perf_counter() - started
+        trainer.fit(module, task.loader("train"), task.loader("valid"))
+        if module.validated_step != module.global_step:
+            trainer.validate(module, task.loader("valid"), verbose=False)
+        fitted = time.perf_counter()
+        module.selection.restore(network)
+        trainer.test(module, task.loader("test"), verbose=False)
+        with torch.inference_mode():
+            for view in task.views(network.eval()):
+                record.view(view)
+        times = {
+            "setup": setup_seconds,
+            "train": fitted - started - setup_seconds,
+            "test": time.perf_counter() - fitted,
+        }
+        record.update(times_seconds={name: round(seconds, 3) for name, seconds in times.items()})
+        summary = _summary(settings, task, module, record.info)
+        record.finish(summary)
+    objective = task.objective
+    return Outcome(folder, f"{objective.metric} {summary.value:.5g} {objective.unit}".rstrip(), skipped=False)
+
+
+def _info(config: Mapping[str, Any], settings: RunSettings, task: Task, threads: int) -> RunInfo:
+    return RunInfo(
+        status="running",
+        cell=settings.cell,
+        task=task.name,
+        seed=settings.seed,
+        study=config["study"],
+        identity=identity(config),
+        command=_command(),
+        started=now(),
+        device=_device(settings.trainer),
+        threads=threads,
+        engine=settings.trainer.engine,
+        versions=versions(),
+        git=git_state(),
+        code_sha256=code_sha256(),
+        cell_sha256=cell_source_sha256(cell_info(settings.cell).factory),
+        data=dict(task.checksums),
+    )
+
+
+def _prepared(
+    config: Mapping[str, Any],
+    settings: RunSettings,
+    task: Task,
+    record: RunWriter,
+    progress: Progress | None,
+) -> tuple[nn.Module, TrainingModule, pl.Trainer]:
+    """Build the network from the seed's own stream, and what trains it; complete `run.json`."""
+    cell = build_cell(settings.cell, settings.cell_options)
+    reseed(settings.seed, "initialisation")
+    network = task.network(cell, settings.trainer.engine)
+    layers = task.recurrent_layers(network)
+    record.update(
+        engine=", ".join(sorted({layer.engine for layer in layers})),
+        parameters=Parameters(_count([network]), _count(layers)),
+        flops_per_step=sum(
+            recurrent_flops(cell, r.input_size, r.hidden_size, r.num_layers, directions=r.directions) for r in layers
+        ),
+    )
+    steps_in_all = _steps_in_all(settings.trainer, len(task.loader("train")))
+    if settings.logger.name == "wandb":
+        from cellwise.records.wandb import WandbMirror  # W&B takes 0.4 s to import, so only who asks pays
+
+        record.mirror(WandbMirror(record.folder, settings.logger.mode, settings.logger.project, config))
+
+    def report(row: Row) -> None:
+        record.log(row)
+        if progress is not None:
+            progress(min(row["step"] / steps_in_all, 1.0), _progress_line(row))
+
+    module = TrainingModule(
+        task,
+        network,
+        settings.optim,
+        seed=settings.seed,
+        report=report,
+        selection=Selection(record.folder / "checkpoints" / "selected.pt", task.objective.direction),
+        log_every_steps=settings.trainer.log_every_steps,
+    )
+    return network, module, _trainer(settings, record.folder)
+
+
+def _trainer(settings: RunSettings, folder: Path) -> pl.Trainer:
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # tips, device lists: the record has them
+    trainer = settings.trainer
+    every = trainer.validate_every_steps
+    return pl.Trainer(
+        accelerator=trainer.accelerator,
+        devices=1,
+        precision=trainer.precision,
+        max_epochs=trainer.max_epochs if trainer.max_epochs is not None else -1,
+        max_steps=trainer.max_steps if trainer.max_steps is not None else -1,
+        val_check_interval=every,
+        check_val_every_n_epoch=1 if every is None else None,
+        gradient_clip_val=settings.optim.clip_norm,
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=folder,
+    )
+
+
+@contextmanager
+def _recorded(record: RunWriter) -> Iterator[None]:
+    """Whatever ends the run, its record says so; warnings go to its log."""
+
+    def note(message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None) -> None:
+        record.note(f"{category.__name__}: {message} ({filename}:{lineno})")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = note
+        # Lightning 2.6 asks torch 2.13 for a class in a way that torch will drop; nothing of ours.
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+        try:
+            yield
+        except CellwiseError as error:
+            record.fail(str(error))
+            raise
+        except (KeyboardInterrupt, SystemExit) as error:  # Lightning turns the first into the second
+            record.fail("interrupted")
+            raise KeyboardInterrupt from error
+        except Exception as error:
+            record.fail(" ".join(f"{type(error).__name__}: {error}".split()))
+            raise
+
+
+def _summary(settings: RunSettings, task: Task, module: TrainingModule, info: RunInfo) -> Summary:
+    assert info.parameters is not None and info.flops_per_step is not None
+    return Summary(
+        task=task.name,
+        cell=settings.cell,
+        seed=settings.seed,
+        objective=task.objective.metric,
+        direction=task.objective.direction,
+        unit=task.objective.unit,
+        value=module.test_scores[task.objective.metric],
+        validation=module.selection.value,
+        floors=task.floors(),
+        optimum=task.optimum(),
+        metrics=module.test_scores,
+        parameters=info.parameters,
+        flops_per_step=info.flops_per_step,
+        train_seconds=round(module.train_seconds, 3),
+        throughput=Throughput(module.examples / max(module.train_seconds, 1e-9), f"{task.examples}/s"),
+        peak_memory_bytes=_peak_memory_bytes(settings.trainer),
+        selected_step=module.selection.step,
+    )
+
+
+def _steps_in_all(trainer: TrainerSettings, steps_per_epoch: int) -> int:
+    by_epochs = trainer.max_epochs * steps_per_epoch if trainer.max_epochs is not None else sys.maxsize
+    return min(by_epochs, trainer.max_steps or sys.maxsize)
+
+
+def _progress_line(row: Row) -> str:
+    shown = [name for name in row if name.startswith(("train_", "validation_"))][:1]
+    return f"step {row['step']}" + "".join(f", {name} {row[name]:.4g}" for name in shown)
+
+
+def _count(modules: Any) -> int:
+    return sum(p.numel() for module in modules for p in module.parameters() if p.requires_grad)
+
+
+def _device(trainer: TrainerSettings) -> str:
+    if trainer.accelerator == "gpu" and torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return "cpu"
+
+
+def _peak_memory_bytes(trainer: TrainerSettings) -> int:
+    if trainer.accelerator == "gpu" and torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts KiB
+
+
+def _command() -> str:
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

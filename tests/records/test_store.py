@@ -1,0 +1,109 @@
+"""A folder of runs is read whatever happened to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cellwise.errors import CellwiseError
+from cellwise.records.store import RunRecord, Study, load_study
+
+
+def by_name(study: Study) -> dict[tuple[str, int], RunRecord]:
+    return {(run.cell, run.seed): run for run in study.runs}
+
+
+def test_every_run_of_a_study_is_found_in_order(study_folder: Path) -> None:
+    study = load_study(study_folder)
+    assert study.name == "made_up"
+    cells = ["coupled_lstm", "gru", "lstm", "peephole_lstm", "rnn"]
+    assert [(run.cell, run.seed) for run in study.runs] == [
+        (cell, seed) for cell in cells for seed in range(5)
+    ]
+    assert {run.status for run in study.runs} == {"finished"}
+    assert not study.ignored
+
+
+def test_a_record_gives_its_parts(study_folder: Path) -> None:
+    run = load_study(study_folder).runs[0]
+    assert run.info is not None
+    assert run.summary is not None
+    assert run.task == "language"
+    assert run.config == {"cell": {"name": "made_up"}, "seed": 1}
+    assert len(run.metrics()) == 40
+    assert sorted(run.views()) == ["by_distance", "examples", "film", "gate", "tokens", "units"]
+
+
+def test_a_failed_run_carries_its_error(troubled_folder: Path) -> None:
+    runs = by_name(load_study(troubled_folder))
+    assert (runs["gru", 3].status, runs["gru", 3].error) == ("failed", "RuntimeError: out of memory")
+    assert runs["gru", 3].summary is None
+
+
+def test_a_killed_run_is_unfinished_and_its_half_line_is_skipped(troubled_folder: Path) -> None:
+    killed = by_name(load_study(troubled_folder))["lstm", 3]
+    assert killed.status == "running"
+    assert (killed.path / "metrics.jsonl").read_text().endswith("validation_per")
+    assert [row["step"] for row in killed.metrics()] == [
+        step for step in range(50, 301, 50) for _ in range(2)
+    ]
+
+
+def test_a_half_written_summary_is_never_taken_for_finished(troubled_folder: Path) -> None:
+    damaged = by_name(load_study(troubled_folder))["lstm", 4]
+    assert damaged.status == "failed"
+    assert "summary.json: not readable as JSON" in str(damaged.error)
+
+
+def test_a_run_that_says_finished_but_has_no_summary_is_not_finished(study_folder: Path) -> None:
+    (study_folder / "gru-0123abcd" / "seed-2" / "summary.json").unlink()
+    assert by_name(load_study(study_folder))["gru", 2].status == "running"
+
+
+def test_replaced_runs_and_foreign_files_are_left_out(troubled_folder: Path) -> None:
+    study = load_study(troubled_folder)
+    assert len(study.runs) == 10
+    assert study.ignored == (
+        "lstm-0123abcd/notes: not named seed-<number>",
+        "old: not named <cell>-<8 hex digits>",
+    )
+
+
+def test_a_folder_without_a_record_is_a_failed_run(study_folder: Path) -> None:
+    (study_folder / "gru-0123abcd" / "seed-9").mkdir()
+    empty = by_name(load_study(study_folder))["gru", 9]
+    assert empty.status == "failed"
+    assert "run.json: no such file" in str(empty.error)
+    assert (empty.config, empty.metrics(), empty.views()) == ({}, [], {})
+
+
+def test_a_view_that_cannot_be_read_is_named_and_the_others_stay(study_folder: Path) -> None:
+    run = load_study(study_folder).runs[0]
+    (run.path / "views" / "gate.npz").unlink()
+    views, unreadable = run.read_views()
+    assert len(views) == 5
+    assert len(unreadable) == 1
+    assert "gate.json" in unreadable[0]
+
+
+def test_a_missing_folder_says_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CellwiseError, match=r"no runs in nowhere: no such folder; .*`cellwise study demo`"):
+        load_study(Path("nowhere"))
+
+
+def test_an_empty_folder_says_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CellwiseError, match="nothing in it is a run; allowed: a folder of"):
+        load_study(Path("empty"))
+
+
+def test_a_folder_above_or_below_a_study_is_answered_with_the_study(make_study: Callable[..., Path]) -> None:
+    folder = make_study("near", 1, ("lstm",))
+    for wrong in (folder.parent, folder / "lstm-0123abcd", folder / "lstm-0123abcd" / "seed-0"):
+        with pytest.raises(CellwiseError) as caught:
+            load_study(wrong)
+        assert f"`cellwise report {folder}`" in str(caught.value)
