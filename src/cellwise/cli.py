@@ -112,6 +112,27 @@ def check(
         raise CellwiseError(f"cell {name!r} breaks {failed} of the contract's checks (above)")
 
 
+@app.command()
+def bench(
+    what: Annotated[str | None, typer.Argument(help="startup, overhead, trainer or layers; default: all.")] = None,
+) -> None:
+    """Measure what is promised: start-up, cost of a run, the Trainer's overhead, cells x engines x shapes."""
+    import importlib
+    import warnings
+
+    from cellwise.errors import unknown
+
+    parts = ("startup", "overhead", "trainer", "layers")
+    if what is not None and what not in parts:
+        raise unknown("bench", what, parts)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own, see training.train
+    for part in parts if what is None else (what,):
+        module = importlib.import_module(f"cellwise.bench.{part}")
+        print(f"{part}: {' '.join((module.__doc__ or '').split())}")
+        for line in module.lines():
+            print(f"  {line}")
+
+
 @data_app.command("list")
 def data_list() -> None:
     """List the data sets with licence and whether they are here."""

@@ -24,6 +24,8 @@ def identity(config: Mapping[str, Any]) -> str:
         config: as composed; seed, machine and logging keys don't count.
     """
     counted = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
+    # A text is what it holds, not where it lies.
+    counted["data"] = {k: v for k, v in config["data"].items() if k != "path" or not config["data"].get("sha256")}
     counted["trainer"] = {k: v for k, v in config["trainer"].items() if k not in _MACHINE}
     counted["cell_source"] = cell_source_sha256(cell_info(config["cell"]["name"]).factory)
     return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:8]

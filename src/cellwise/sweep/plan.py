@@ -14,6 +14,7 @@ from hydra.core.override_parser.types import Override
 from cellwise.errors import CellwiseError
 from cellwise.records.identity import run_folder
 from cellwise.sweep.compose import Config, compose_config, parse_overrides
+from cellwise.tasks import pin_data
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def plan(overrides: Sequence[str], sweep: Mapping[str, Sequence[Any]] | None = N
     """
     fixed, swept = _split(overrides, sweep or {})
     seeds = swept.pop("seed", None)
-    configs = [compose_config([*fixed, *choice]) for choice in _choices(swept)]
+    configs = [pin_data(compose_config([*fixed, *choice])) for choice in _choices(swept)]
     chosen: Sequence[str | None] = seeds or [None]
     runs = [
         PlannedRun(config, run_folder(config))

@@ -1,7 +1,7 @@
 """Executes a plan: each run in a process of its own, forked from one that has torch imported already.
 
-So a run that raises, exits or is killed is that run's failure and nobody else's, and a run costs no import. Threads are shared
-out: two processes with all cores each are slower than one after the other.
+So a run that raises, exits or is killed is that run's failure and nobody else's, and a run costs no import. Threads are
+shared out: two processes with all cores each are slower than one after the other.
 """
 
 from __future__ import annotations

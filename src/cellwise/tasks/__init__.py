@@ -20,10 +20,18 @@ def read_task(config: Mapping[str, Any]) -> Any:
     Raises:
         CellwiseError: unknown task, or a setting that is not allowed.
     """
-    name = config["task"].get("name")
-    if name not in TASKS:
-        raise unknown("task", str(name), TASKS)
-    return importlib.import_module(f"cellwise.tasks.{name}.settings").read(config)
+    return _settings_of(config).read(config)
+
+
+def pin_data(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration with the checksum of the user's own data, where it names any; imports no torch.
+
+    So a run's identity follows what the data are, not where they lie.
+
+    Raises:
+        CellwiseError: unknown task, or data that can't be read.
+    """
+    return {**config, "data": _settings_of(config).pin(config["data"])}
 
 
 def build_task(name: str, settings: Any) -> Task:
@@ -34,3 +42,10 @@ def build_task(name: str, settings: Any) -> Task:
     """
     task: Task = importlib.import_module(f"cellwise.tasks.{name}.task").build(settings)
     return task
+
+
+def _settings_of(config: Mapping[str, Any]) -> Any:
+    name = config["task"].get("name")
+    if name not in TASKS:
+        raise unknown("task", str(name), TASKS)
+    return importlib.import_module(f"cellwise.tasks.{name}.settings")

@@ -161,10 +161,16 @@ def _prepared(
         selection=Selection(record.folder / "checkpoints" / "selected.pt", task.objective.direction),
         log_every_steps=settings.trainer.log_every_steps,
     )
-    return network, module, _trainer(settings, record.folder)
+    return network, module, make_trainer(settings, record.folder)
 
 
-def _trainer(settings: RunSettings, folder: Path) -> pl.Trainer:
+def make_trainer(settings: RunSettings, folder: Path) -> pl.Trainer:
+    """Return Lightning's Trainer with everything off that the record does itself.
+
+    Args:
+        settings: of the run.
+        folder: where Lightning may write; it does not.
+    """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # tips, device lists: the record has them
     trainer = settings.trainer
     every = trainer.validate_every_steps

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from cellwise.errors import CellwiseError, unknown
 from cellwise.settings import bounded, parse
 from cellwise.tasks.language.sentences import Sentences
+from cellwise.tasks.language.sources import read_own
 
 TEXTS = ("ptb", "wikitext2", "timemachine", "text")
 
@@ -40,10 +41,11 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class TextSettings:
-    """A text on disk: one of the official sets, or (`text`) a path."""
+    """A text on disk: one of the official sets, or (`text`) a path and the checksum of what it held when planned."""
 
     name: str
     path: str | None = None
+    sha256: str | None = None
     vocabulary_size: int | None = bounded(None, minimum=2)
 
 
@@ -71,6 +73,17 @@ def read(config: Mapping[str, Any]) -> LanguageSettings:
             f"not {network.embedding_size}"
         )
     return LanguageSettings(task, _data(config["data"], task.level), network, config.get("data_dir"))
+
+
+def pin(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data's configuration, a text of the user's own with its checksum.
+
+    Raises:
+        CellwiseError: a text that is missing, empty or not UTF-8.
+    """
+    if data.get("name") != "text" or not data.get("path") or data.get("sha256"):
+        return dict(data)
+    return {**data, "sha256": read_own(str(data["path"])).sha256}
 
 
 def _data(data: Mapping[str, Any], level: str) -> Sentences | TextSettings:

@@ -37,6 +37,14 @@ class RawText:
     checksums: Mapping[str, str]
     mark_line_ends: bool = True
 
+    @property
+    def sha256(self) -> str:
+        """The checksum of the whole text, wherever it lies and whatever its files are called."""
+        digest = hashlib.sha256()
+        for part, text in self.parts.items():
+            digest.update(f"{part}\0{len(text)}\0{text}".encode())
+        return digest.hexdigest()
+
 
 @dataclass(frozen=True)
 class OfficialText:

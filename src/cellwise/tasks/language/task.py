@@ -29,6 +29,7 @@ from cellwise.tasks.language.metrics import BitsPerCharacter, Perplexity
 from cellwise.tasks.language.network import LanguageModel
 from cellwise.tasks.language.sentences import Sentences, Text
 from cellwise.tasks.language.settings import LanguageSettings, TextSettings
+from cellwise.tasks.language.sources import read_own
 
 Batch = tuple[Tensor, Tensor]
 
@@ -173,6 +174,13 @@ def _generated(data: Sentences) -> tuple[Corpus, Text]:
 
 
 def _loaded(data: TextSettings, settings: LanguageSettings) -> Corpus:
+    if data.path is not None and data.sha256 is not None:
+        found = read_own(data.path).sha256
+        if found != data.sha256:
+            raise CellwiseError(
+                f"{data.path} has changed since the run was planned: its sha256 is {found}, not {data.sha256}; "
+                "type the command again, without data.sha256, for a run on the text as it is"
+            )
     return load_corpus(
         data.name,
         path=data.path,

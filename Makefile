@@ -1,0 +1,37 @@
+# `make demo` and `make test` are all that a newcomer needs; both set up what they need in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo test lint bench generate clean
+.DELETE_ON_ERROR:
+
+setup: .venv/ready
+
+# torch first and pinned exactly: a range would fetch gigabytes of CUDA packages on a machine without a GPU.
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cellwise needs Python 3.11 or newer; type make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/cellwise study demo
+
+test: setup
+	$(BIN)/pytest -n auto
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/cellwise bench
+
+# conf/cell/ and the README's table of cells, from the registry; a test fails when they are stale.
+generate: setup
+	$(BIN)/python -m cellwise.sweep.vocabulary
+
+clean:
+	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
