@@ -206,6 +206,7 @@ def _sweep(runs: list[PlannedRun], jobs: int | None) -> None:
 def _report(folder: Path, out: Path | None, *, missing_is_error: bool = True) -> None:
     from cellwise.records.store import load_study
     from cellwise.report.page import write_page
+    from cellwise.report.results import write_results
     from cellwise.report.terminal import render_terminal
 
     try:
@@ -216,7 +217,8 @@ def _report(folder: Path, out: Path | None, *, missing_is_error: bool = True) ->
         return
     render_terminal(found)
     page = write_page(found, out or folder / "report.html")
-    print(f"page: {page}")
+    print(f"Page: {page}")
+    print(f"Results: {write_results(found, page.with_name('results.csv'))}")
 
 
 class _RunsFailedError(CellwiseError):

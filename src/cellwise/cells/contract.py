@@ -93,6 +93,40 @@ def check_declaration(cell: Cell, name: str) -> None:
         raise CellwiseError(f"cell {name!r}: {problem}")
 
 
+def check_returned(cell: Cell, returned: tuple[State, Gates], before: Mapping[str, Tensor]) -> None:
+    """Refuse what a step must not return.
+
+    Args:
+        cell: whose step it was.
+        returned: what it returned.
+        before: the state that it was given.
+
+    Raises:
+        CellwiseError: naming what to mend.
+    """
+    problem = _returned_problem(cell, returned, before)
+    if problem:
+        raise CellwiseError(f"{type(cell).__name__}.step {problem}")
+
+
+def _returned_problem(cell: Cell, returned: object, before: Mapping[str, Tensor]) -> str | None:
+    match returned:
+        case (dict() as state, dict() as gates):
+            pass
+        case _:
+            return f"must return two dictionaries, the new state and the gates, not {type(returned).__name__}"
+    if set(state) != set(cell.states):
+        return f"returned the states {sorted(state)}; states = {cell.states} wants each of these and no other"
+    for name, value in state.items():
+        if value.shape != before[name].shape:
+            return (
+                f"returned state {name!r} of shape {tuple(value.shape)}; it must keep the shape of the one before, "
+                f"{tuple(before[name].shape)}"
+            )
+    missing = sorted(set(cell.gates) - set(gates))
+    return f"returned the gates {sorted(gates)}; {missing} of gates = {cell.gates} is missing" if missing else None
+
+
 def _problems(cell: Cell) -> list[str]:
     return _name_problems(cell) + _product_problems(cell) + _value_problems(cell)
 
@@ -105,6 +139,12 @@ def _name_problems(cell: Cell) -> list[str]:
             found.append(f"{attribute} must be a tuple of names, not {names!r}")
         elif len(set(names)) != len(names):
             found.append(f"{attribute} names one twice: {names!r}")
+    for attribute in ("products", "extras", "parts"):
+        found += [
+            f"{attribute} has the key {name!r}; it must be a name, for example 'hidden'"
+            for name in getattr(cell, attribute)
+            if not isinstance(name, str) or not name.isidentifier()
+        ]
     if not cell.states:
         found.append("states must name at least the output, for example ('h',)")
     for part, gate in cell.parts.items():
@@ -118,10 +158,11 @@ def _name_problems(cell: Cell) -> list[str]:
 
 def _product_problems(cell: Cell) -> list[str]:
     found = []
-    for product, (feeds, width) in cell.products.items():
-        if not isinstance(feeds, tuple) or not feeds:
-            found.append(f"products[{product!r}] must feed a tuple of names, not {feeds!r}")
+    for product, value in cell.products.items():
+        if not isinstance(value, tuple) or len(value) != 2 or not isinstance(value[0], tuple) or not value[0]:
+            found.append(f"products[{product!r}] must be ((names it feeds), operand width in hiddens), not {value!r}")
             continue
+        feeds, width = value
         found += [
             f"products[{product!r}] feeds {fed!r}, which is neither in gates {cell.gates} nor in parts"
             for fed in feeds
@@ -131,6 +172,8 @@ def _product_problems(cell: Cell) -> list[str]:
             found.append(
                 f"products[{product!r}] has operand width {width!r}; it must be a whole number of hiddens, 1 or more"
             )
+    if found:
+        return found
     fed_names = [fed for feeds, _ in cell.products.values() for fed in feeds]
     found += [f"{name!r} is fed by two products; name a part for one of them" for name in _repeated(fed_names)]
     return found + [f"part {part!r} is fed by no product" for part in cell.parts if part not in fed_names]

@@ -6,6 +6,7 @@ torch; a cell of yours is registered by importing its module (`cell_modules=` on
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -157,8 +158,9 @@ def cell_info(name: str) -> CellInfo:
     _load_built_in()
     if name in _cells:
         return _cells[name]
-    hint = _INSTEAD.get(name, "a cell of your own needs its module: cell_modules=[my_module]")
-    raise unknown("cell", name, _cells, hint)
+    if name in _INSTEAD:
+        raise CellwiseError(f"unknown cell {name!r}; {_INSTEAD[name]}; registered: {', '.join(sorted(_cells))}")
+    raise unknown("cell", name, _cells, "a cell of your own needs its module: cell_modules=[my_module]")
 
 
 def build_cell(name: str, options: Mapping[str, Any] | None = None) -> Cell:
@@ -203,9 +205,9 @@ def import_cells(modules: Iterable[str]) -> None:
 
 def _import_file(path: Path) -> None:
     resolved = path.resolve()
-    name = f"cellwise_user_{resolved.stem}"
-    loaded = sys.modules.get(name)
-    if loaded is not None and loaded.__file__ == str(resolved):
+    # The folder is in the name, so that two files called cells.py don't replace each other.
+    name = f"cellwise_user_{resolved.stem}_{hashlib.sha256(str(resolved).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
         return
     if not resolved.is_file():
         raise FileNotFoundError(f"no file {path}")
@@ -213,7 +215,11 @@ def _import_file(path: Path) -> None:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]  # so that the mended file is read again
+        raise
 
 
 def _load_built_in() -> None:

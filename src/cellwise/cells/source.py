@@ -35,50 +35,58 @@ def cell_source_sha256(factory: type[Cell]) -> str:
             f"cell class {factory.__name__!r} of {module.__name__ if module else factory.__module__!r} has no source "
             "file, so its runs could not be told apart; put it into a .py file and give cell_modules=[that file]"
         )
-    return hashlib.sha256(_canonical(text, factory.__name__).encode()).hexdigest()
+    return hashlib.sha256(_canonical(text, factory.__qualname__).encode()).hexdigest()
 
 
 def _canonical(text: str, class_name: str) -> str:
-    """The class and, transitively, the module-level definitions that it names, as normalised code."""
-    definitions: dict[str, ast.stmt] = {}
-    for node in ast.parse(text).body:
+    """The class and, transitively, the module-level code that it names, normalised; a nested class: its whole file."""
+    body = [part for node in ast.parse(text).body for part in _one_name_each(node)]
+    definitions: dict[str, list[ast.stmt]] = {}
+    for node in body:
         for name in _defined(node):
-            definitions[name] = node
-    kept: list[ast.stmt] = []
-    waiting = [class_name]
-    seen = set()
+            definitions.setdefault(name, []).append(node)
+    waiting = [class_name] if class_name in definitions else list(definitions)
+    kept: set[ast.stmt] = set()
     while waiting:
-        name = waiting.pop()
-        if name in seen or name not in definitions:
-            continue
-        seen.add(name)
-        if definitions[name] not in kept:
-            kept.append(definitions[name])
-            waiting += sorted(_used(definitions[name]))
-    kept.sort(key=lambda node: node.lineno)
-    return "\n".join(ast.unparse(_without_prose(node)) for node in kept)
+        for node in definitions.pop(waiting.pop(), []):
+            if node not in kept:
+                kept.add(node)
+                _strip_prose(node)
+                waiting += _used(node)
+    return "\n".join(ast.unparse(node) for node in body if node in kept)
 
 
-def _defined(node: ast.stmt) -> list[str]:
-    if isinstance(node, ast.ClassDef | ast.FunctionDef):
-        return [node.name]
-    if isinstance(node, ast.Assign):
-        return [t.id for t in node.targets if isinstance(t, ast.Name)]
-    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-        return [node.target.id]
-    return []
+def _one_name_each(node: ast.stmt) -> list[ast.stmt]:
+    """Split an import, so that a cell's hash holds the names it uses and not their neighbours."""
+    if isinstance(node, ast.Import):
+        return [ast.Import([alias]) for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        return [ast.ImportFrom(node.module, [alias], node.level) for alias in node.names]
+    return [node]
+
+
+def _defined(node: ast.stmt) -> set[str]:
+    """The names a statement gives at module level: itself, what it imports or assigns, also inside `if` and `try`."""
+    if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        return {node.name}
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    inside = (part for part in ast.iter_child_nodes(node) if isinstance(part, ast.stmt))
+    return names.union(*(_defined(part) for part in inside))
 
 
 def _used(node: ast.stmt) -> set[str]:
-    # Decorators hold the registry entry (paper, differences): prose, not equations.
-    body = node.body if isinstance(node, ast.ClassDef | ast.FunctionDef) else [node]
-    return {n.id for part in body for n in ast.walk(part) if isinstance(n, ast.Name)}
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
 
 
-def _without_prose(node: ast.stmt) -> ast.stmt:
+def _strip_prose(node: ast.stmt) -> None:
+    """Drop docstrings, and a class's decorators: they hold the registry entry (paper, differences), no equations."""
     for part in ast.walk(node):
-        if isinstance(part, ast.ClassDef | ast.FunctionDef):
+        if isinstance(part, ast.ClassDef):
             part.decorator_list = []
-            if ast.get_docstring(part, clean=False) is not None:
-                part.body = part.body[1:] or [ast.Pass()]
-    return node
+        if (
+            isinstance(part, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            and ast.get_docstring(part) is not None
+        ):
+            part.body = part.body[1:] or [ast.Pass()]

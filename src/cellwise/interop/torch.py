@@ -66,16 +66,17 @@ def to_torch(layer: Recurrent) -> nn.RNN | nn.LSTM | nn.GRU:
     Raises:
         CellwiseError: torch.nn has no such cell.
     """
-    if not native.expressible(layer.cell, Dense()):
+    if not isinstance(layer, Recurrent) or not native.expressible(layer.cell, Dense()):
         raise CellwiseError(
-            f"torch.nn has no {layer.cell_name} with these options; to_torch takes rnn, lstm, and gru with reset=after"
+            f"torch.nn has no {type(layer).__name__} of {layer.cell_name} with these options; to_torch takes Recurrent "
+            "layers of rnn, lstm, and gru with reset=after"
         )
     weights = layer.weights()[0]
     sizes = (layer.input_size, layer.hidden_size, layer.num_layers)
     options: dict[str, Any] = {
         "bias": weights.bias is not None,
         "batch_first": layer.batch_first,
-        "dropout": layer.dropout,
+        "dropout": layer.dropout if layer.num_layers > 1 else 0.0,  # torch warns where no layer follows
         "bidirectional": layer.directions == 2,
     }
     module: nn.RNN | nn.LSTM | nn.GRU

@@ -36,6 +36,8 @@ def check_lengths(lengths: Tensor | list[int] | None, time: int, batch: int, dev
     if lengths is None:
         return None
     given = torch.as_tensor(lengths, device=device)
+    if not given.numel():
+        given = given.to(torch.int64)  # torch takes [] for floating point
     if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
         raise ValueError(f"lengths must be whole numbers, not {given.dtype}")
     if tuple(given.shape) != (batch,):

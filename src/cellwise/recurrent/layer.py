@@ -17,7 +17,7 @@ from cellwise.cells.contract import Cell, Gates, State, check_declaration
 from cellwise.cells.registry import build_cell
 from cellwise.errors import CellwiseError
 from cellwise.recurrent.engines import ENGINES, reference, resolve
-from cellwise.recurrent.guard import Lengths, check_lengths, reverse
+from cellwise.recurrent.guard import Lengths, blank, check_lengths, reverse
 from cellwise.recurrent.maps import Convolution, Dense, LinearMap
 from cellwise.recurrent.trace import Trace
 from cellwise.recurrent.weights import GateWeights, Weights
@@ -49,8 +49,10 @@ class _Layer(nn.Module):
         ):
             if not isinstance(size, int) or isinstance(size, bool) or size < 1:
                 raise CellwiseError(f"{name}={size!r} must be a whole number, 1 or more")
-        if not 0 <= dropout < 1:
+        if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
             raise CellwiseError(f"dropout={dropout!r} must be at least 0 and less than 1")
+        if not isinstance(cell, str | Cell):
+            raise CellwiseError(f"cell={cell!r} must be a registered name or a cell, for example 'lstm' or MyCell()")
         if isinstance(cell, Cell):
             if cell_options:
                 raise CellwiseError(f"options {sorted(cell_options)} are given to a cell that is built already")
@@ -111,7 +113,8 @@ class _Layer(nn.Module):
         return weights
 
     def _run(self, x: Tensor, state: Mapping[str, Tensor] | None, lengths: Any) -> tuple[Tensor, State]:
-        start, guard = self._start(x, state), self._lengths(x, lengths)
+        start = self._start(x, state)
+        x, guard = self._guarded(x, lengths)
         last: list[State] = []
         for layer in range(self.num_layers):
             outputs = []
@@ -132,7 +135,8 @@ class _Layer(nn.Module):
         return (reverse(output, lengths) if backward else output), new
 
     def _trace(self, x: Tensor, state: Mapping[str, Tensor] | None, lengths: Any) -> Trace:
-        start, guard = self._start(x, state), self._lengths(x, lengths)
+        start = self._start(x, state)
+        x, guard = self._guarded(x, lengths)
         if x.shape[0] == 0:
             raise ValueError("a trace needs at least one step of time")
         last: list[State] = []
@@ -164,8 +168,10 @@ class _Layer(nn.Module):
     def _stacked(self, states: list[State]) -> State:
         return {name: torch.stack([s[name] for s in states]) for name in self.cell.states}
 
-    def _lengths(self, x: Tensor, lengths: Any) -> Lengths | None:
-        return check_lengths(lengths, x.shape[0], x.shape[1], x.device)
+    def _guarded(self, x: Tensor, lengths: Any) -> tuple[Tensor, Lengths | None]:
+        """The input with zeros in the padding, because NaN there times a zero gradient is NaN; and the lengths."""
+        guard = check_lengths(lengths, x.shape[0], x.shape[1], x.device)
+        return (x if guard is None else blank(x, guard.valid)), guard
 
     def _start(self, x: Tensor, state: Mapping[str, Tensor] | None) -> list[State]:
         """The state each layer and direction starts from, checked."""
@@ -323,7 +329,7 @@ class ConvRecurrent(_Layer):
     ):
         recurrent_kernel_size = kernel_size if recurrent_kernel_size is None else recurrent_kernel_size
         for size in (kernel_size, recurrent_kernel_size):
-            if not isinstance(size, int) or size < 1:
+            if not isinstance(size, int) or isinstance(size, bool) or size < 1:
                 raise CellwiseError(f"kernel_size={size!r} must be a whole number, 1 or more")
         super().__init__(
             cell,

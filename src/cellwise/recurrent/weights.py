@@ -9,15 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from cellwise.cells.contract import Cell
+from cellwise.errors import CellwiseError
 from cellwise.recurrent.maps import LinearMap
 
 
 class GateWeights(NamedTuple):
-    """One gate's share of a layer's weights; views, so writing into them changes the layer.
+    """One gate's share of a layer's weights; views, so writing into them (under `torch.no_grad`) changes the layer.
 
     Attributes:
         input: (hidden, input); on images (hidden, input, kernel, kernel).
-        recurrent: (hidden, width * hidden), over the products that feed the gate; None where no product does.
+        recurrent: (hidden, width * hidden); None where no product feeds the gate. Where several do (one of them a
+            part), their shares side by side: a copy, because they are separate parameters.
         bias: (hidden,), or None.
         recurrent_bias: (hidden,): added to the recurrent product alone, where the two can't be merged; else None.
     """
@@ -46,6 +48,12 @@ class Weights(nn.Module):
         bias: bool,
     ):
         super().__init__()
+        for name in (*cell.products, *cell.part_biases, *cell.extras):
+            if hasattr(nn.ParameterDict, name):
+                raise CellwiseError(
+                    f"{type(cell).__name__}: torch keeps the name {name!r} for itself, so no product, part or extra "
+                    f"can have it; choose another, for example '{name}_product'"
+                )
         self.cell, self.input_map, self.recurrent_map = cell, input_map, recurrent_map
         self.input_size, self.hidden_size = input_size, hidden_size
 
@@ -54,14 +62,13 @@ class Weights(nn.Module):
 
         self.input_weight = empty(*input_map.weight_shape(len(cell.gates) * hidden_size, input_size))
         self.bias = empty(len(cell.gates) * hidden_size) if bias else None
+        # Pairs, because of a plain dictionary torch would sort the keys: the order is the cell's.
         self.recurrent_weight = nn.ParameterDict(
-            {
-                product: empty(*recurrent_map.weight_shape(len(feeds) * hidden_size, width * hidden_size))
-                for product, (feeds, width) in cell.products.items()
-            }
+            (product, empty(*recurrent_map.weight_shape(len(feeds) * hidden_size, width * hidden_size)))
+            for product, (feeds, width) in cell.products.items()
         )
-        self.part_bias = nn.ParameterDict({part: empty(hidden_size) for part in cell.part_biases} if bias else {})
-        self.extra = nn.ParameterDict({name: empty(hidden_size) for name in cell.extras})
+        self.part_bias = nn.ParameterDict((part, empty(hidden_size)) for part in cell.part_biases if bias)
+        self.extra = nn.ParameterDict((name, empty(hidden_size)) for name in cell.extras)
         self.reset_parameters()
 
     @torch.no_grad()

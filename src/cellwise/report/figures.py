@@ -77,9 +77,12 @@ def learning_curves(comparison: Comparison, curves: dict[str, list[Curve]], agai
     right = max((x for x, _ in drawn), default=1)
     lines = _references(comparison)
     dashes = reference_dashes({name: name == "optimum" for name in lines})
+    near = _near([y for _, y in drawn], lines)
     for name, value in lines.items():
-        data.append(reference(name, [0, right], [value, value], dashes[name]))
-    heights = [y for _, y in drawn] + list(lines.values())
+        # A floor far away would press the cells into one line: a click on the legend shows it.
+        hidden = {} if name in near else {"visible": "legendonly"}
+        data.append(reference(name, [0, right], [value, value], dashes[name], **hidden))
+    heights = [y for _, y in drawn] + list(near.values())
     wide = bool(heights) and min(heights) > 0 and max(heights) > 8 * min(heights)
     y = Axis(f"validation {comparison.objective.replace('_', ' ')}", comparison.unit, "log" if wide else "linear")
     return figure(
@@ -102,10 +105,9 @@ def final_scores(comparison: Comparison) -> tuple[Figure, str]:
     data = [t for place, row in enumerate(reversed(rows)) for t in _score_traces(row, place, style[row.label])]
     values = [value for row in rows for value in row.values.values()]
     values += [bound for row in rows for bound in (row.low, row.high) if math.isfinite(bound)]
-    span = (max(values) - min(values)) or abs(values[0]) * 0.1 or 1.0
+    span = _span(values)
     lines = _references(comparison)
-    # A floor far away would press the cells into one point: it is named instead.
-    near = {n: v for n, v in lines.items() if min(values) - span <= v <= max(values) + span}
+    near = _near(values, lines)  # a floor far away would press the cells into one point: it is named instead
     dashes = reference_dashes({name: name == "optimum" for name in lines})
     for name, value in near.items():
         ends = [-0.5, len(rows) - 0.5]
@@ -175,6 +177,18 @@ def _references(comparison: Comparison) -> dict[str, float]:
     if comparison.optimum is not None and math.isfinite(comparison.optimum):
         lines["optimum"] = comparison.optimum
     return lines
+
+
+def _span(values: list[float]) -> float:
+    return (max(values) - min(values)) or abs(values[0]) * 0.1 or 1.0
+
+
+def _near(values: list[float], lines: dict[str, float]) -> dict[str, float]:
+    """The lines that a picture of these values has room for: at most as far outside as the values reach."""
+    if not values:
+        return lines
+    span = _span(values)
+    return {name: value for name, value in lines.items() if min(values) - span <= value <= max(values) + span}
 
 
 def _score_traces(row: Row, place: float, style: Style) -> list[Trace]:

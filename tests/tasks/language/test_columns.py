@@ -57,9 +57,7 @@ def test_every_prediction_is_scored_exactly_once(length: int, batch_size: int, s
 
 
 @given(lengths, sizes, sizes)
-def test_windows_follow_each_other_without_gap_in_every_column(
-    length: int, batch_size: int, steps: int
-) -> None:
+def test_windows_follow_each_other_without_gap_in_every_column(length: int, batch_size: int, steps: int) -> None:
     tokens = np.arange(length)
     windows = Windows(tokens, batch_size=batch_size, steps=steps)
     items = [windows[k] for k in range(len(windows))]
@@ -90,9 +88,7 @@ def test_there_is_no_window_past_the_last() -> None:
         (9, 4, -1, "task.steps=-1 is not allowed"),
     ],
 )
-def test_empty_text_and_sizes_below_one_are_refused(
-    tokens: int, batch_size: int, steps: int, told: str
-) -> None:
+def test_empty_text_and_sizes_below_one_are_refused(tokens: int, batch_size: int, steps: int, told: str) -> None:
     with pytest.raises(CellwiseError) as error:
         Windows(np.arange(tokens), batch_size=batch_size, steps=steps)
     assert str(error.value).startswith(told)

@@ -161,9 +161,7 @@ def test_bad_requests_are_refused_in_one_line(tmp_path: Path) -> None:
     assert "has 4 tokens; at least 40" in refusal("text", path=short)
     assert "cellwise data get ptb" in refusal("ptb", data_dir=str(tmp_path))
     (tmp_path / "long.txt").write_text("word " * 50)
-    assert "vocabulary_size=1 is too small" in refusal(
-        "text", path=str(tmp_path / "long.txt"), vocabulary_size=1
-    )
+    assert "vocabulary_size=1 is too small" in refusal("text", path=str(tmp_path / "long.txt"), vocabulary_size=1)
     with pytest.raises(CellwiseError, match="test of three has 1 word tokens; at least 2"):
         build_corpus(three("a b\n", "a\n", "\n"), level="word")
 
@@ -230,9 +228,7 @@ def test_counts_that_are_not_the_published_ones_are_refused(
         ("timemachine", "character", 170_580, 27),
     ],
 )
-def test_the_real_sets_have_the_published_counts(
-    name: str, level: Level, total: int, types: int | None
-) -> None:
+def test_the_real_sets_have_the_published_counts(name: str, level: Level, total: int, types: int | None) -> None:
     start = time.perf_counter()
     corpus = load_corpus(name, level=level)
     assert time.perf_counter() - start < 5  # 0.2 s and 0.5 s on an idle core

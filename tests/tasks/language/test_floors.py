@@ -49,11 +49,7 @@ def slow_probability(train: Tokens, weight: float, before: int, after: int) -> f
 
 def slow_weight(train: Tokens, valid: Tokens) -> float:
     """Maximise the likelihood of valid, and of one more prediction on either side, over a line."""
-    known = [
-        pair
-        for pair in zip(valid.tolist(), valid.tolist()[1:], strict=False)
-        if pair[0] in slow_bigram(train)
-    ]
+    known = [pair for pair in zip(valid.tolist(), valid.tolist()[1:], strict=False) if pair[0] in slow_bigram(train)]
 
     def cost(weight: float) -> float:
         seen = sum(math.log(slow_probability(train, weight, *pair)) for pair in known)
@@ -82,9 +78,7 @@ def test_the_first_token_of_test_is_not_scored() -> None:
     train, valid = np.array([0, 0, 0, 1]), np.array([0, 1])
     assert unigram_nll_nats(train, np.array([1, 0]), 2) == pytest.approx(math.log(4 / 3))
     assert unigram_nll_nats(train, np.array([0, 0]), 2) == pytest.approx(math.log(4 / 3))
-    assert bigram_nll_nats(train, valid, np.array([1, 0]), 2) == pytest.approx(
-        math.log(4 / 3)
-    )  # 1 is last in train
+    assert bigram_nll_nats(train, valid, np.array([1, 0]), 2) == pytest.approx(math.log(4 / 3))  # 1 is last in train
 
 
 @given(texts, texts, st.integers(0, VOCABULARY - 1))
@@ -102,8 +96,7 @@ def test_the_weight_is_the_one_that_valid_likes_best() -> None:
     known = generator.random(500) < 0.9
     best = minimize_scalar(
         lambda weight: (
-            -np.log(weight * bigram[known] + (1 - weight) * unigram[known]).sum()
-            - np.log(weight * (1 - weight))
+            -np.log(weight * bigram[known] + (1 - weight) * unigram[known]).sum() - np.log(weight * (1 - weight))
         ),
         bounds=(0, 1),
         method="bounded",

@@ -41,9 +41,7 @@ def oracle(logits: Tensor, targets: Tensor) -> tuple[float, int]:
 
 @pytest.mark.parametrize("shape", [(1,), (17,), (5, 3), (2, 3, 4)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
-def test_the_sum_is_that_of_torchs_cross_entropy_in_float64(
-    shape: tuple[int, ...], dtype: torch.dtype
-) -> None:
+def test_the_sum_is_that_of_torchs_cross_entropy_in_float64(shape: tuple[int, ...], dtype: torch.dtype) -> None:
     logits, targets = some_logits(*shape)
     logits = logits.to(dtype)
     total, count = summed_nll_nats(logits, targets)
@@ -63,9 +61,7 @@ def test_a_vocabulary_of_any_size_is_summed_whole() -> None:
 
 def test_a_gradient_flows_through_the_sum() -> None:
     logits = some_logits(4)[0].double().requires_grad_()
-    assert torch.autograd.gradcheck(
-        lambda z: summed_nll_nats(z, torch.tensor([1, IGNORED, 0, 10]))[0], logits
-    )
+    assert torch.autograd.gradcheck(lambda z: summed_nll_nats(z, torch.tensor([1, IGNORED, 0, 10]))[0], logits)
 
 
 def test_perplexity_and_bits_by_plain_arithmetic() -> None:
@@ -82,9 +78,7 @@ def test_perplexity_and_bits_by_plain_arithmetic() -> None:
 def test_no_batching_changes_the_value(cuts: list[int], kind: type[Perplexity | BitsPerCharacter]) -> None:
     logits, targets = some_logits(sum(cuts), 4)
     metric = kind()
-    for batch_logits, batch_targets in zip(
-        torch.split(logits, cuts), torch.split(targets, cuts), strict=True
-    ):
+    for batch_logits, batch_targets in zip(torch.split(logits, cuts), torch.split(targets, cuts), strict=True):
         metric.update(batch_logits, batch_targets)
     total, count = oracle(logits, targets)
     expected = math.exp(total / count) if kind is Perplexity else total / count / math.log(2)
@@ -98,9 +92,7 @@ def test_the_value_is_no_average_of_batch_averages() -> None:
     values = []
     for batch in (slice(0, 7), slice(7, 8)):
         values.append(metric(logits[batch], targets[batch]).item())  # forward: the batch's own value
-    assert values[0] == pytest.approx(
-        math.exp(oracle(logits[:7], targets[:7])[0] / oracle(logits[:7], targets[:7])[1])
-    )
+    assert values[0] == pytest.approx(math.exp(oracle(logits[:7], targets[:7])[0] / oracle(logits[:7], targets[:7])[1]))
     assert abs(metric.compute().item() - sum(values) / 2) > 0.1
 
 

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from cellwise.errors import CellwiseError
-from cellwise.tasks.language import sentences, words
+from cellwise.tasks.language import stories, words
 from cellwise.tasks.language.grammar import (
     CAUSE,
     EFFECT,
@@ -22,7 +22,8 @@ from cellwise.tasks.language.grammar import (
     Slots,
     prefix_probability,
 )
-from cellwise.tasks.language.sentences import Entropy, Sentences, Text
+from cellwise.tasks.language.sentences import Sentences
+from cellwise.tasks.language.stories import Entropy, Text
 
 LANGUAGE = dict(words.PAIRS)
 SETTINGS = (
@@ -124,9 +125,7 @@ class Reader:
         return out
 
     def read(self, word: str) -> None:
-        weights = {
-            r: p * chances(self.grammar, r[self.place], self.cause).get(word, 0) for r, p in self.rows.items()
-        }
+        weights = {r: p * chances(self.grammar, r[self.place], self.cause).get(word, 0) for r, p in self.rows.items()}
         total = sum(weights.values())
         self.rows = {row: weight / total for row, weight in weights.items() if weight > 0}
         if self.cause is not None:
@@ -156,24 +155,24 @@ def test_a_reader_who_knows_only_the_past_finds_the_same_probabilities(settings:
 
 
 def test_the_entropy_equals_that_of_all_stories_enumerated() -> None:
-    stories = enumerate_stories(TINY, TINY_DISTANCE)
-    assert sum(stories.values()) == pytest.approx(1, abs=1e-12)
-    found = sentences.entropy(TINY, TINY_DISTANCE)
-    assert found.nats_per_story == pytest.approx(-sum(p * math.log(p) for p in stories.values()), rel=1e-12)
-    assert found.words_per_story == pytest.approx(sum(p * len(s) for s, p in stories.items()), rel=1e-12)
+    every_story = enumerate_stories(TINY, TINY_DISTANCE)
+    assert sum(every_story.values()) == pytest.approx(1, abs=1e-12)
+    found = stories.entropy(TINY, TINY_DISTANCE)
+    assert found.nats_per_story == pytest.approx(-sum(p * math.log(p) for p in every_story.values()), rel=1e-12)
+    assert found.words_per_story == pytest.approx(sum(p * len(s) for s, p in every_story.items()), rel=1e-12)
     assert found.nats_per_word == found.nats_per_story / found.words_per_story
     assert found.perplexity == pytest.approx(math.exp(found.nats_per_word))
 
 
 def test_stories_come_as_often_as_enumerated_and_with_that_log_probability() -> None:
-    stories = enumerate_stories(TINY, TINY_DISTANCE)
-    text = sentences.draw(TINY, TINY_DISTANCE, 200_000, np.random.SeedSequence(0))
+    every_story = enumerate_stories(TINY, TINY_DISTANCE)
+    text = stories.draw(TINY, TINY_DISTANCE, 200_000, np.random.SeedSequence(0))
     drawn = stories_of(TINY.vocabulary, text)
-    expected = [math.log(stories[story]) for story in drawn]
+    expected = [math.log(every_story[story]) for story in drawn]
     np.testing.assert_allclose(by_story(text, text.log_probability_nats), expected, rtol=0, atol=1e-12)
-    counts, frequent = Counter(drawn), sorted(stories, key=stories.__getitem__)[-50:]
+    counts, frequent = Counter(drawn), sorted(every_story, key=every_story.__getitem__)[-50:]
     observed = np.array([counts[story] for story in frequent])
-    wanted = np.array([stories[story] for story in frequent]) * len(drawn)
+    wanted = np.array([every_story[story] for story in frequent]) * len(drawn)
     rest = len(drawn) - np.array([observed.sum(), wanted.sum()])
     assert stats.chisquare(np.append(observed, rest[0]), np.append(wanted, rest[1])).pvalue > 1e-3
 
@@ -184,7 +183,7 @@ def forgets_where_it_was(beyond: Floats, previous: Floats, here: Floats) -> Floa
 
 
 def test_a_hazard_that_forgets_the_last_sentence_end_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sentences, "go_on_probability", forgets_where_it_was)
+    monkeypatch.setattr(stories, "go_on_probability", forgets_where_it_was)
     with pytest.raises(AssertionError):
         test_the_entropy_equals_that_of_all_stories_enumerated()
     with pytest.raises(AssertionError):
@@ -193,7 +192,7 @@ def test_a_hazard_that_forgets_the_last_sentence_end_is_noticed(monkeypatch: pyt
 
 def test_a_recursion_without_the_hazard_does_not_fit_a_long_text(monkeypatch: pytest.MonkeyPatch) -> None:
     text = SETTINGS[0].generate("train")
-    monkeypatch.setattr(sentences, "_coin_entropy", np.zeros_like)
+    monkeypatch.setattr(stories, "_coin_entropy", np.zeros_like)
     with pytest.raises(AssertionError):
         assert_entropy_per_word_fits(text, SETTINGS[0].entropy())
 
@@ -217,17 +216,13 @@ def test_a_long_text_has_the_entropy_of_the_recursion(settings: Sentences) -> No
             (of_role.astype(float), exact.by_role[name].words_per_story),
         ):
             per_story = by_story(text, values)
-            assert (
-                abs(per_story.mean() - expected) <= 4.5 * per_story.std() / math.sqrt(len(per_story)) + 1e-12
-            )
+            assert abs(per_story.mean() - expected) <= 4.5 * per_story.std() / math.sqrt(len(per_story)) + 1e-12
 
 
 def test_the_parts_of_the_entropy_add_up_and_the_effect_is_certain() -> None:
     exact = Sentences().entropy()
     assert sum(part.nats_per_story for part in exact.by_role.values()) == pytest.approx(exact.nats_per_story)
-    assert sum(part.words_per_story for part in exact.by_role.values()) == pytest.approx(
-        exact.words_per_story
-    )
+    assert sum(part.words_per_story for part in exact.by_role.values()) == pytest.approx(exact.words_per_story)
     assert exact.by_role["effect"].perplexity == 1
     assert exact.by_role["cause"].perplexity == pytest.approx(20)
     assert exact.by_role["distractor"].perplexity == pytest.approx(19)
@@ -288,9 +283,7 @@ def test_a_story_names_its_own_language_at_the_recorded_distance_and_other_count
     fillers, distractors = 0, 0
     for story in stories_of(settings.vocabulary, text):
         line = " ".join(story)
-        found = re.fullmatch(
-            r"i (?:grew up in|was born in|come from) (\w+) \. (.*)i speak \w+ (\w+) \. <eos>", line
-        )
+        found = re.fullmatch(r"i (?:grew up in|was born in|come from) (\w+) \. (.*)i speak \w+ (\w+) \. <eos>", line)
         assert found
         country, between, language = found.groups()
         assert language == LANGUAGE[country]
@@ -316,9 +309,7 @@ def test_the_vocabulary_has_over_500_words_and_all_of_them_occur() -> None:
 def test_the_same_seed_gives_the_same_text_on_every_machine() -> None:
     settings = Sentences(test_tokens=5_000)
     written = settings.lines(settings.generate("test").tokens)
-    assert written.startswith(
-        "i come from spain . she ate apples and pears . the brown book was very ready . i speak"
-    )
+    assert written.startswith("i come from spain . she ate apples and pears . the brown book was very ready . i speak")
     assert hashlib.sha256(written.encode()).hexdigest() == FROZEN
     assert written.endswith("<eos>\n")
 
@@ -356,20 +347,20 @@ def test_sentences_that_leave_a_reader_in_doubt_are_refused() -> None:
 @pytest.mark.parametrize(
     ("setting", "told"),
     [
-        ({"seed": -1}, "seed is -1; allowed: a whole number of at least 0; type e.g. seed=0"),
-        ({"seed": "one"}, "seed is 'one'; allowed"),
-        ({"train_tokens": 0}, "train_tokens is 0; allowed: a whole number of at least 1"),
-        ({"test_tokens": 2.5}, "test_tokens is 2.5; allowed: a whole number"),
-        ({"distance": "unifrom"}, "unknown distance 'unifrom'; did you mean 'uniform'?"),
+        ({"seed": -1}, "data.seed=-1 is not allowed; it must be a whole number of at least 0"),
+        ({"seed": "one"}, "data.seed='one' is not allowed"),
+        ({"train_tokens": 0}, "data.train_tokens=0 is not allowed; it must be a whole number of at least 1"),
+        ({"test_tokens": 2.5}, "data.test_tokens=2.5 is not allowed; it must be a whole number"),
+        ({"distance": "unifrom"}, "unknown data.distance 'unifrom'; did you mean 'uniform'?"),
         ({"distance": "fixed"}, "for one fixed distance set distance_min and distance_max"),
-        ({"distance_min": -1}, "distance_min is -1; allowed: a whole number from 0 to 100000"),
-        ({"distance_min": 31}, "distance_max is 30; allowed: a whole number from 31 to 100000"),
-        ({"distance_max": 10**9}, "distance_max is 1000000000; allowed"),
-        ({"distance_mean": 31.0}, "distance_mean is 31.0; allowed: a number from 0 to 30"),
-        ({"distance_mean": math.nan}, "distance_mean is nan; allowed"),
-        ({"distractors": 1.5}, "distractors is 1.5; allowed: a number from 0.0 to 1.0"),
-        ({"pairs": 21}, "pairs is 21; allowed: a whole number from 1 to 20"),
-        ({"pairs": 1}, "type distractors=0"),
+        ({"distance_min": -1}, "data.distance_min=-1 is not allowed; it must be a whole number from 0 to 100000"),
+        ({"distance_min": 31}, "data.distance_max=30 is not allowed; it must be a whole number from 31 to 100000"),
+        ({"distance_max": 10**9}, "data.distance_max=1000000000 is not allowed"),
+        ({"distance_mean": 31.0}, "data.distance_mean=31.0 is not allowed; it must be a number from 0 to 30"),
+        ({"distance_mean": math.nan}, "data.distance_mean=nan is not allowed"),
+        ({"distractors": 1.5}, "data.distractors=1.5 is not allowed; it must be a number from 0.0 to 1.0"),
+        ({"pairs": 21}, "data.pairs=21 is not allowed; it must be a whole number from 1 to 20"),
+        ({"pairs": 1}, "type data.distractors=0"),
     ],
 )
 def test_a_bad_setting_is_told_in_one_line(setting: dict[str, object], told: str) -> None:

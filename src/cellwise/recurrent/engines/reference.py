@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from cellwise.cells.contract import Gates, State
+from cellwise.cells.contract import Gates, State, check_returned
 from cellwise.recurrent.guard import Lengths, blank, hold
 from cellwise.recurrent.maps import Dense
 from cellwise.recurrent.weights import Weights
@@ -39,7 +39,10 @@ def run(
     for t, x_t in enumerate(projected):
         shares = dict(zip(cell.gates, x_t.chunk(len(cell.gates), dim=-1), strict=True)) if cell.gates else {}
         products.at(x_t, shares)
-        new, gates = cell.step(shares, products, state, extras)
+        returned = cell.step(shares, products, state, extras)
+        if t == 0:
+            check_returned(cell, returned, state)
+        new, gates = returned
         output = new[cell.states[0]]
         if lengths is not None:
             valid = lengths.valid[t]

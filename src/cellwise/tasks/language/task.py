@@ -27,9 +27,10 @@ from cellwise.tasks.language.corpus import Corpus, load_corpus
 from cellwise.tasks.language.floors import bigram_nll_nats, unigram_nll_nats
 from cellwise.tasks.language.metrics import BitsPerCharacter, Perplexity
 from cellwise.tasks.language.network import LanguageModel
-from cellwise.tasks.language.sentences import Sentences, Text
+from cellwise.tasks.language.sentences import Sentences
 from cellwise.tasks.language.settings import LanguageSettings, TextSettings
 from cellwise.tasks.language.sources import read_own
+from cellwise.tasks.language.stories import Text
 
 Batch = tuple[Tensor, Tensor]
 

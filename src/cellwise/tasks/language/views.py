@@ -9,7 +9,8 @@ from torch import Tensor
 from cellwise.records.schema import Axis, Column, Curves, Series, Table, View
 from cellwise.tasks.language.corpus import Corpus
 from cellwise.tasks.language.grammar import ROLES
-from cellwise.tasks.language.sentences import Sentences, Text
+from cellwise.tasks.language.sentences import Sentences
+from cellwise.tasks.language.stories import Text
 
 _Floats = npt.NDArray[np.float64]
 

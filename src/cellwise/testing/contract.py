@@ -1,0 +1,102 @@
+"""Every check of the contract, by its sentence.
+
+A check is a plain function of `build`, which returns a new cell; it raises AssertionError with what is wrong:
+
+    from cellwise.testing.contract import CHECKS
+
+    @pytest.mark.parametrize(("title", "check"), CHECKS)
+    def test_my_cell(title, check):
+        check(lambda: MyCell(option=2))
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from cellwise.cells.contract import Cell
+from cellwise.cells.registry import build_cell, cell_info
+from cellwise.errors import CellwiseError
+from cellwise.testing import copies, dependence, engines, gradients, lengths, shapes, steps, views
+
+Check = Callable[[Callable[[], Cell]], None]
+
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("a step returns every state and gate, in the shapes of the state", steps.check_step_returns),
+    ("a step calls the declared products once each, in order, with operands of their width", steps.check_products),
+    ("a step changes none of its inputs in place", steps.check_step_is_pure),
+    ("a step works row by row: a 1x1 convolution is the dense layer at each pixel", steps.check_rows),
+    ("each state that is retained names a gate that the step returns", steps.check_retention),
+    ("outputs and states have the right shapes, in float32, float64 and bfloat16", shapes.check_shapes),
+    ("on images too, with even and odd kernels", shapes.check_image_shapes),
+    ("the output is the first state", shapes.check_output_is_first_state),
+    ("a row alone gives what it gives in its batch", dependence.check_batch_independence),
+    ("an output depends on the present and the past, and on nothing later", dependence.check_causality),
+    ("two halves with carried state give what the whole gives", dependence.check_halves),
+    ("one step at a time gives what the whole gives", dependence.check_step_by_step),
+    ("a padded row gives what the row alone gives", lengths.check_padded_row),
+    ("what lies in the padding, and how much there is, changes nothing", lengths.check_padding),
+    ("length 0 and time 0 return the state they start from, and a batch may be empty", lengths.check_nothing),
+    ("the backward direction is the forward one on rows flipped within their lengths", lengths.check_backward),
+    ("every parameter, input and state gets a gradient that is not zero", gradients.check_every_gradient),
+    ("gradients are right (float64, finite differences)", gradients.check_gradients),
+    ("gradients of gradients are right (float64, finite differences)", gradients.check_second_gradients),
+    ("every engine that takes the cell agrees with the reference", engines.check_engines),
+    ("a trace is the forward pass, with every gate and state", views.check_trace),
+    ("a trace is differentiable", views.check_trace_gradient),
+    ("the weights of each gate decide the output, and writing into them changes the layer", views.check_gate_weights),
+    ("the parameters have the declared names and come back from a state_dict bit by bit", copies.check_state_dict),
+    ("evaluation is deterministic", copies.check_evaluation),
+    ("a layer can be copied and pickled", copies.check_copies),
+)
+
+
+def check_cell(name: str) -> Iterator[tuple[str, str | None]]:
+    """Run every check on a registered cell, under each combination of its listed options.
+
+    Args:
+        name: a registered name.
+
+    Yields:
+        The check's title, and None or the one line that says what is wrong. It goes on after a failure.
+
+    Raises:
+        CellwiseError: unknown cell.
+    """
+    variants = option_variants(name)
+    for title, check in CHECKS:
+        failures = ((options, _failure(check, name, options)) for options in variants)
+        yield title, next((_told(options, error) for options, error in failures if error is not None), None)
+
+
+def option_variants(name: str) -> list[dict[str, Any]]:
+    """Return every combination of those options of a cell whose values are listed; the defaults for the others.
+
+    Raises:
+        CellwiseError: unknown cell.
+    """
+    listed = [option for option in cell_info(name).options if option.allowed is not None]
+    values = [option.allowed or () for option in listed]
+    return [dict(zip([o.name for o in listed], chosen, strict=True)) for chosen in itertools.product(*values)]
+
+
+def _failure(check: Check, name: str, options: dict[str, Any]) -> str | None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # on tensors this small, threads wait for each other ten times as long as they work
+    try:
+        check(lambda: build_cell(name, options))
+    except Exception as error:
+        kind = "" if isinstance(error, AssertionError | CellwiseError) else f"{type(error).__name__}: "
+        line = kind + " ".join(str(error).split())
+        return line if len(line) <= 300 else line[:297] + "..."
+    finally:
+        torch.set_num_threads(threads)
+    return None
+
+
+def _told(options: dict[str, Any], error: str) -> str:
+    given = ", ".join(f"{key}={value}" for key, value in options.items())
+    return f"with {given}: {error}" if given else error

@@ -1,0 +1,41 @@
+"""The check of the engines: all that take a cell agree with the reference, or `auto` must not choose them."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor
+
+from cellwise.recurrent.layer import Recurrent
+from cellwise.testing.layers import INPUT, Build, assert_all_close, dense, engine_names, numbers, reached_state
+
+TIME, BATCH = 5, 4
+LENGTHS = [2, TIME, 0, 4]
+ALLOWED = {torch.float32: 1e-5, torch.float64: 1e-10}  # max |a - b| / max |b|
+
+
+def check_engines(build: Build) -> None:
+    """Outputs, states and every gradient; with and without lengths and biases, two layers, both directions."""
+    for engine in engine_names(build())[1:]:
+        for (dtype, allowed), lengths, bias in itertools.product(ALLOWED.items(), (None, LENGTHS), (True, False)):
+            results, expected = (
+                _results(dense(build, dtype=dtype, num_layers=2, bidirectional=True, bias=bias, engine=name), lengths)
+                for name in (engine, "reference")
+            )
+            case = f"{dtype}, {'with' if lengths else 'without'} lengths, {'with' if bias else 'without'} biases"
+            assert_all_close(f"engine {engine}, {case}:", results, expected, allowed)
+
+
+def _results(layer: Recurrent, lengths: list[int] | None) -> dict[str, Tensor]:
+    """Output, states, and the gradient of a random sum of both by every parameter, the input and the state."""
+    dtype = next(layer.parameters()).dtype
+    x = numbers(TIME, BATCH, INPUT, dtype=dtype).requires_grad_()
+    start = {name: value.requires_grad_() for name, value in reached_state(layer, BATCH).items()}
+    output, state = layer(x, start, lengths)
+    values = [output, *state.values()]
+    weights = [numbers(*value.shape, dtype=dtype, seed=40 + n) for n, value in enumerate(values)]
+    leaves = {"input": x} | start | dict(layer.named_parameters())
+    gradients = torch.autograd.grad(values, list(leaves.values()), weights)
+    named = {f"gradient of {name}": value for name, value in zip(leaves, gradients, strict=True)}
+    return {"output": output} | {f"state {name}": value for name, value in state.items()} | named
