@@ -1,4 +1,5 @@
-"""Synthetic studies on disk: every room that reads records is tested on the same made-up runs."""
+"""Synthetic studies on disk, so that every room that reads records is tested on the same made-up runs; and real runs
+so small that one takes a fifth of a second."""
 
 from __future__ import annotations
 
@@ -23,6 +24,13 @@ from cellwise.records.schema import (
     Text,
     View,
     save_view,
+)
+
+# A whole run: 4 columns of about 750 words in windows of 10, 2 steps.
+TINY = (
+    *("data.train_tokens=3000", "data.valid_tokens=600", "data.test_tokens=600"),
+    *("task.batch_size=4", "task.steps=10", "task.eval_batch_size=4", "task.eval_steps=20"),
+    *("network.hidden_size=8", "trainer.max_steps=2", "trainer.log_every_steps=1", "trainer.threads=1"),
 )
 
 # Test perplexities that five cells might reach, best first.
@@ -238,3 +246,67 @@ def make_study(tmp_path: Path) -> Callable[..., Path]:
 def troubled_folder(tmp_path: Path) -> Path:
     """Two cells with three good seeds and everything that goes wrong."""
     return write_troubled_study(tmp_path / "runs" / "troubled")
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """``tiny(*overrides)``: the configuration of a very small run, in the temporary folder ``runs``."""
+    from cellwise.sweep.plan import plan
+
+    def configured(*overrides: str) -> dict[str, Any]:
+        [run] = plan([*TINY, f"runs_dir={tmp_path / 'runs'}", *overrides])
+        return run.config
+
+    return configured
+
+
+@pytest.fixture
+def tiny_words(tmp_path: Path) -> list[str]:
+    """The overrides of ``tiny``, for the command line."""
+    return [*TINY, f"runs_dir={tmp_path / 'runs'}"]
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """The rows of a run's ``metrics.jsonl``."""
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def rows_of() -> Callable[[Path], list[dict[str, Any]]]:
+    """``rows(folder)``."""
+    return rows
+
+
+@pytest.fixture
+def write_cell(tmp_path: Path) -> Callable[..., Path]:
+    """``write_cell(name, before_step)``: a file with a cell from outside, its step preceded by a line of ours."""
+    return lambda name, before_step="": write_outside_cell(tmp_path / f"{name}.py", name, before_step)
+
+
+def write_outside_cell(path: Path, name: str, before_step: str = "") -> Path:
+    """Write a leaky unit, which the registry does not have, as a user would."""
+    path.write_text(
+        f'''"""A cell of a user."""
+
+import os
+import signal
+
+from cellwise import Cell, register_cell
+from cellwise.cells.activations import tanh
+
+
+@register_cell("{name}", paper="none")
+class Leaky(Cell):
+    gates = ("candidate",)
+    products = {{"hidden": (gates, 1)}}
+
+    def __init__(self, *, leak: float = 0.5):
+        self.leak = leak
+
+    def step(self, x, U, s, p):
+        {before_step or "pass"}
+        z = tanh(U("hidden", s["h"])["candidate"])
+        return {{"h": self.leak * s["h"] + (1 - self.leak) * z}}, {{"candidate": z}}
+'''
+    )
+    return path

@@ -87,8 +87,8 @@ def report(
 @app.command()
 def cells(name: Annotated[str | None, typer.Argument(help="A cell.")] = None, cell_modules: str = "") -> None:
     """List the registered cells, or show one: equations, paper, options, differences."""
-    from cellwise.cells.describe import describe, listing
     from cellwise.cells.registry import import_cells
+    from cellwise.report.cells import describe, listing
 
     import_cells(cell_modules.split(",") if cell_modules else [])
     print(listing() if name is None else describe(name))
@@ -286,11 +286,7 @@ def _exit_code(run: Callable[[], Any], debug: bool) -> int:
         print(f"cellwise: {error}; type `cellwise --help`", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, Abort):
-        print(
-            "cellwise: interrupted; finished runs are kept, the same command goes on with the others",
-            file=sys.stderr,
-        )
-        return 130
+        code = 130
     except Exception as error:
         if debug:
             raise
@@ -299,6 +295,8 @@ def _exit_code(run: Callable[[], Any], debug: bool) -> int:
             file=sys.stderr,
         )
         return 1
+    if code == 130:  # what Typer makes of Ctrl-C
+        print("cellwise: interrupted; finished runs are kept, the same command runs the others", file=sys.stderr)
     return code if isinstance(code, int) else 0
 
 

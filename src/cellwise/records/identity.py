@@ -14,7 +14,7 @@ from cellwise.errors import CellwiseError
 
 # Who runs it, where, how it is logged, and which of the equal runs it is: not what it is.
 _NOT_IDENTITY = ("seed", "study", "runs_dir", "data_dir", "cell_modules", "again", "logger")
-_MACHINE = ("accelerator", "threads", "engine")
+_NOT_IDENTITY_OF_TRAINER = ("accelerator", "threads", "engine", "log_every_steps")
 
 
 def identity(config: Mapping[str, Any]) -> str:
@@ -26,7 +26,7 @@ def identity(config: Mapping[str, Any]) -> str:
     counted = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
     # A text is what it holds, not where it lies.
     counted["data"] = {k: v for k, v in config["data"].items() if k != "path" or not config["data"].get("sha256")}
-    counted["trainer"] = {k: v for k, v in config["trainer"].items() if k not in _MACHINE}
+    counted["trainer"] = {k: v for k, v in config["trainer"].items() if k not in _NOT_IDENTITY_OF_TRAINER}
     counted["cell_source"] = cell_source_sha256(cell_info(config["cell"]["name"]).factory)
     return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:8]
 

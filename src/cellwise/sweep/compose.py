@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -39,10 +39,26 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
             parser.parse_override(text)
         except HydraException as error:
             raise CellwiseError(
-                f"can't read {text!r}; an override is key=value, for example cell=gru seed=1"
+                f"can't read {text!r}; an override is key=value, for example cell=gru seed=1, and a value with blanks "
+                "or special characters is quoted twice: \"data.path='my text (1).txt'\""
             ) from error
     parsed: list[Override] = parser.parse_overrides(list(overrides))
+    for override in parsed:
+        _require_plain(override)
     return parsed
+
+
+def _require_plain(override: Override) -> None:
+    """Refuse what only changes a vocabulary that is complete, and what Hydra trips over without a word to the user."""
+    group = override.key_or_group
+    if override.type != OverrideType.CHANGE or override.package is not None or not group:
+        raise CellwiseError(
+            f"can't read {override.input_line!r}; conf/ has every key, so an override is key=value without '+', '~' "
+            "or '@', for example cell=gru seed=1"
+        )
+    choices = _files(group)
+    if choices and not override.is_sweep_override() and not isinstance(override.value(), str | dict):
+        raise CellwiseError(f"{override.input_line} is no choice; {group} is one of: {', '.join(choices)}")
 
 
 def compose_config(overrides: Sequence[str]) -> Config:
@@ -127,8 +143,12 @@ def _unknown_key(error: ConfigCompositionException, parsed: list[Override]) -> C
 
 
 def _choices(parsed: list[Override]) -> list[str]:
-    folder = resource_folder("conf")
-    return [o.input_line or "" for o in parsed if (folder / o.key_or_group).is_dir()]
+    return [o.input_line or "" for o in parsed if _files(o.key_or_group)]
+
+
+def _files(group: str) -> list[str]:
+    """The choices that `conf/` has for a group; none where it is no group."""
+    return sorted(path.stem for path in (resource_folder("conf") / group).glob("*.yaml"))
 
 
 def _composed_leniently(choices: list[str]) -> DictConfig:

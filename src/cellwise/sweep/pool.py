@@ -90,6 +90,7 @@ def execute(
             one.process.terminate()
         for one in running.values():
             one.process.join(timeout=10)
+            mark_failed(one.run.folder, "interrupted")
 
 
 def _fill(waiting: Iterator[tuple[int, PlannedRun]], places: int) -> Iterator[tuple[int, PlannedRun]]:

@@ -6,7 +6,9 @@ import logging
 import os
 import resource
 import shlex
+import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -70,6 +72,8 @@ def train(config: Mapping[str, Any], *, progress: Progress | None = None, own_pr
     folder = run_folder(config)
     if is_finished(folder) and not settings.again:
         return Outcome(folder, finished_note(folder), skipped=True)
+    if settings.trainer.accelerator == "gpu" and not torch.cuda.is_available():
+        raise CellwiseError("trainer.accelerator=gpu, but torch sees no GPU here; type trainer=cpu")
     threads = settings.trainer.threads or os.cpu_count() or 1
     torch.set_num_threads(threads)
     started = time.perf_counter()
@@ -200,6 +204,7 @@ def _recorded(record: RunWriter) -> Iterator[None]:
     def note(message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None) -> None:
         record.note(f"{category.__name__}: {message} ({filename}:{lineno})")
 
+    on_interrupt = signal.getsignal(signal.SIGINT)
     with warnings.catch_warnings():
         warnings.showwarning = note
         # Lightning 2.6 asks torch 2.13 for a class in a way that torch will drop; nothing of ours.
@@ -210,6 +215,8 @@ def _recorded(record: RunWriter) -> Iterator[None]:
             record.fail(str(error))
             raise
         except (KeyboardInterrupt, SystemExit) as error:  # Lightning turns the first into the second
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, on_interrupt)  # and would have this process ignore Ctrl-C from now on
             record.fail("interrupted")
             raise KeyboardInterrupt from error
         except Exception as error:
@@ -255,13 +262,11 @@ def _count(modules: Any) -> int:
 
 
 def _device(trainer: TrainerSettings) -> str:
-    if trainer.accelerator == "gpu" and torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return "cpu"
+    return torch.cuda.get_device_name() if trainer.accelerator == "gpu" else "cpu"
 
 
 def _peak_memory_bytes(trainer: TrainerSettings) -> int:
-    if trainer.accelerator == "gpu" and torch.cuda.is_available():
+    if trainer.accelerator == "gpu":
         return torch.cuda.max_memory_allocated()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # Linux counts KiB

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cellwise.budget import recurrent_flops
+from cellwise.budget import recurrent_flops, recurrent_parameters
 from cellwise.cells.registry import build_cell, cell_info, cell_names
 
 _EXAMPLE = 100  # input and hidden size of the example counts
@@ -35,17 +35,9 @@ def describe(name: str) -> str:
         allowed = f"; allowed: {', '.join(map(str, option.allowed))}" if option.allowed else ""
         lines.append(f"  option       cell.{option.name}={option.default}{allowed}")
     lines += [f"  differs      {difference}" for difference in info.differences] or ["  differs      nothing noted"]
-    n = _EXAMPLE
+    cell, n = build_cell(name), _EXAMPLE
     lines.append(
-        f"  cost         {parameters(name, n, n):,} parameters and {recurrent_flops(build_cell(name), n, n):,} FLOPs "
+        f"  cost         {recurrent_parameters(cell, n, n):,} parameters and {recurrent_flops(cell, n, n):,} FLOPs "
         f"a step at input {n}, hidden {n}"
     )
     return "\n".join(lines)
-
-
-def parameters(name: str, input_size: int, hidden_size: int) -> int:
-    """Return the parameters of one dense layer of a cell with its default options."""
-    cell = build_cell(name)
-    recurrent = sum(len(feeds) * width for feeds, width in cell.products.values()) * hidden_size**2
-    per_unit = len(cell.gates) + len(cell.part_biases) + len(cell.extras)
-    return len(cell.gates) * hidden_size * input_size + recurrent + per_unit * hidden_size
