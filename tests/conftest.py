@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from cellwise.records.schema import (
     View,
     save_view,
 )
+
+# One thread: sizes are so small that two threads on a busy machine cost twenty times as much as one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A whole run: 4 columns of about 750 words in windows of 10, 2 steps.
 TINY = (
@@ -120,9 +124,7 @@ def six_views(cell: str, seed: int) -> list[View]:
     words = ("I", "grew", "up", "in", "France", ".", "I", "speak", "fluent", "French")
     return [
         Curves("by_distance", "Memory", "How far back does the cell remember?", sizes, share, curves),
-        Distribution(
-            "gate", "Forget gate", "Is the gate open or shut?", Axis("forget"), {"test": rng.beta(5, 2, 400)}
-        ),
+        Distribution("gate", "Forget gate", "Is the gate open or shut?", Axis("forget"), {"test": rng.beta(5, 2, 400)}),
         Heatmap(
             "units",
             "Units",
@@ -167,9 +169,7 @@ def write_run(folder: Path, info: Any, result: Any = None, rows: Sequence[Any] =
     return folder
 
 
-def write_study(
-    folder: Path, seeds: int = 5, cells: Sequence[str] = tuple(LEVELS), *, views: bool = False
-) -> Path:
+def write_study(folder: Path, seeds: int = 5, cells: Sequence[str] = tuple(LEVELS), *, views: bool = False) -> Path:
     """Write a study of finished runs whose scores scatter by seed, the same seed alike for every cell."""
     for cell in cells:
         for seed in range(seeds):
@@ -278,8 +278,12 @@ def rows_of() -> Callable[[Path], list[dict[str, Any]]]:
 
 
 @pytest.fixture
-def write_cell(tmp_path: Path) -> Callable[..., Path]:
+def write_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """``write_cell(name, before_step)``: a file with a cell from outside, its step preceded by a line of ours."""
+    from cellwise.cells import registry
+
+    registry.cell_names()  # loads the built-in ones
+    monkeypatch.setattr(registry, "_cells", dict(registry._cells))  # so that the cell is gone after the test
     return lambda name, before_step="": write_outside_cell(tmp_path / f"{name}.py", name, before_step)
 
 

@@ -104,10 +104,16 @@ def check(
     from cellwise.testing.contract import check_cell
 
     import_cells(cell_modules.split(",") if cell_modules else [])
+    told: set[str] = set()
     failed = 0
     for title, error in check_cell(name):
         failed += error is not None
-        print(f"{'ok  ' if error is None else 'FAIL'} {title}" + (f": {error}" if error else ""))
+        again = error in told
+        told.add(error or "")
+        print(
+            f"{'ok  ' if error is None else 'FAIL'} {title}"
+            + (": as above" if again else f": {error}" if error else "")
+        )
     if failed:
         raise CellwiseError(f"cell {name!r} breaks {failed} of the contract's checks (above)")
 

@@ -56,6 +56,8 @@ def _require_plain(override: Override) -> None:
             f"can't read {override.input_line!r}; conf/ has every key, so an override is key=value without '+', '~' "
             "or '@', for example cell=gru seed=1"
         )
+    if group.split(".")[0] == "hydra":
+        raise CellwiseError(f"{override.input_line} has no effect: Hydra only composes here; runs go to runs_dir=...")
     choices = _files(group)
     if choices and not override.is_sweep_override() and not isinstance(override.value(), str | dict):
         raise CellwiseError(f"{override.input_line} is no choice; {group} is one of: {', '.join(choices)}")

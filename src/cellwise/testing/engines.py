@@ -19,23 +19,25 @@ def check_engines(build: Build) -> None:
     """Outputs, states and every gradient; with and without lengths and biases, two layers, both directions."""
     for engine in engine_names(build())[1:]:
         for (dtype, allowed), lengths, bias in itertools.product(ALLOWED.items(), (None, LENGTHS), (True, False)):
-            results, expected = (
-                _results(dense(build, dtype=dtype, num_layers=2, bidirectional=True, bias=bias, engine=name), lengths)
+            layer, reference = (
+                dense(build, dtype=dtype, num_layers=2, bidirectional=True, bias=bias, engine=name)
                 for name in (engine, "reference")
             )
+            start = reached_state(reference, BATCH)
+            results, expected = _results(layer, start, lengths), _results(reference, start, lengths)
             case = f"{dtype}, {'with' if lengths else 'without'} lengths, {'with' if bias else 'without'} biases"
             assert_all_close(f"engine {engine}, {case}:", results, expected, allowed)
 
 
-def _results(layer: Recurrent, lengths: list[int] | None) -> dict[str, Tensor]:
+def _results(layer: Recurrent, state: dict[str, Tensor], lengths: list[int] | None) -> dict[str, Tensor]:
     """Output, states, and the gradient of a random sum of both by every parameter, the input and the state."""
     dtype = next(layer.parameters()).dtype
     x = numbers(TIME, BATCH, INPUT, dtype=dtype).requires_grad_()
-    start = {name: value.requires_grad_() for name, value in reached_state(layer, BATCH).items()}
-    output, state = layer(x, start, lengths)
-    values = [output, *state.values()]
+    start = {name: value.clone().requires_grad_() for name, value in state.items()}
+    output, last = layer(x, start, lengths)
+    values = [output, *last.values()]
     weights = [numbers(*value.shape, dtype=dtype, seed=40 + n) for n, value in enumerate(values)]
     leaves = {"input": x} | start | dict(layer.named_parameters())
     gradients = torch.autograd.grad(values, list(leaves.values()), weights)
     named = {f"gradient of {name}": value for name, value in zip(leaves, gradients, strict=True)}
-    return {"output": output} | {f"state {name}": value for name, value in state.items()} | named
+    return {"output": output} | {f"state {name}": value for name, value in last.items()} | named

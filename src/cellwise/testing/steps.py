@@ -35,8 +35,8 @@ class _CountedProducts:
         return fed
 
 
-def _one_step(cell: Cell) -> tuple[tuple[State, Gates], State, _CountedProducts, list[Tensor]]:
-    """What a step returns, the state before it, its products, and all its inputs."""
+def _one_step(cell: Cell) -> tuple[tuple[State, Gates], State, _CountedProducts, dict[str, Tensor]]:
+    """What a step returns, the state before it, its products, and all its inputs by what the step calls them."""
     shares = {gate: numbers(BATCH, HIDDEN, seed=10 + n) for n, gate in enumerate(cell.gates)}
     before = {
         name: numbers(BATCH, HIDDEN, seed=20 + n).sigmoid() + cell.initial.get(name, 0.0)
@@ -44,7 +44,8 @@ def _one_step(cell: Cell) -> tuple[tuple[State, Gates], State, _CountedProducts,
     }
     extras = {name: value + 0.3 * numbers(HIDDEN, seed=30) for name, value in cell.extras.items()}
     products = _CountedProducts(cell, shares)
-    inputs = [*shares.values(), *before.values(), *extras.values()]
+    given = {"x": shares, "s": before, "p": extras}
+    inputs = {f"{letter}[{name!r}]": value for letter, named in given.items() for name, value in named.items()}
     return cell.step(shares, products, dict(before), extras), before, products, inputs
 
 
@@ -59,6 +60,7 @@ def check_step_returns(build: Build) -> None:
         shape = tuple(gate.shape)
         assert shape == (BATCH, HIDDEN), f"gate {name!r} has shape {shape}; one number per row and unit is wanted"
     for name, value in (state | gates).items():
+        assert value.dtype == torch.float64, f"{name!r} is {value.dtype} after a step on {torch.float64}"
         assert value.isfinite().all(), f"{name!r} is not finite after one step from small numbers"
 
 
@@ -77,9 +79,9 @@ def check_step_is_pure(build: Build) -> None:
     cell = build()
     first, _, _, inputs = _one_step(cell)
     again, _, _, untouched = _one_step(cell)
-    for number, (value, expected) in enumerate(zip(inputs, untouched, strict=True)):
-        assert value._version == 0, f"the step writes into one of its inputs in place (number {number})"
-        assert torch.equal(value, expected), f"the step changes one of its inputs (number {number})"
+    for name, value in inputs.items():
+        assert value._version == 0, f"the step writes into {name} in place; make a new tensor instead"
+        assert torch.equal(value, untouched[name]), f"the step changes {name}"
     assert_all_close("the same step again: state", again[0], first[0], 0.0)
 
 

@@ -14,7 +14,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class NumpyWeights:
-    """By gate: `W` (hidden, input), `U` (hidden, hidden), `b` and, for a GRU's candidate, `d` (hidden,); `p` by name."""
+    """By gate: `W` (hidden, input), `U` (hidden, hidden), `b` (hidden,), and `d` of a GRU's candidate; `p` by name."""
 
     W: dict[str, Array]
     U: dict[str, Array]

@@ -9,6 +9,7 @@ from torch import Tensor
 from cellwise.records.schema import Axis, Column, Curves, Series, Table, View
 from cellwise.tasks.language.corpus import Corpus
 from cellwise.tasks.language.grammar import ROLES
+from cellwise.tasks.language.metrics import perplexity
 from cellwise.tasks.language.sentences import Sentences
 from cellwise.tasks.language.stories import Text
 
@@ -46,7 +47,7 @@ def by_frequency(nll_nats: Tensor, corpus: Corpus) -> View:
         question="Which cell is better on rare tokens, and which on frequent ones?",
         x=Axis("occurrences in train", "", "log"),
         y=Axis("perplexity", "", "log"),
-        series=(Series("model", 10.0**present, np.array([np.exp(nll[decade == d].mean()) for d in present])),),
+        series=(Series("model", 10.0**present, np.array([_perplexity(nll[decade == d]) for d in present])),),
     )
 
 
@@ -74,8 +75,12 @@ def _by_role(nll: _Floats, story: Text) -> Table:
 
 
 def _row(name: str, nll: _Floats, best: _Floats) -> tuple[str | int | float, ...]:
-    found, possible = float(np.exp(nll.mean())), float(np.exp(best.mean()))
+    found, possible = _perplexity(nll), _perplexity(best)
     return (name, len(nll), found, possible, found / possible)
+
+
+def _perplexity(nll: _Floats) -> float:
+    return perplexity(float(nll.sum()), len(nll))  # infinite, without a warning, when a run has diverged
 
 
 def _by_distance(nll: _Floats, story: Text, settings: Sentences) -> Curves:

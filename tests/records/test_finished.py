@@ -1,0 +1,59 @@
+"""A run with a summary is finished; the line of a skipped run says what has changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cellwise.records.environment import code_sha256
+from cellwise.records.finished import finished_note, is_finished, mark_failed
+
+SKIPPED = "finished already, skipped (again=true repeats it)"
+CHANGED = "finished already, skipped; cellwise's own code has changed since (again=true repeats it)"
+
+
+def test_only_a_summary_makes_a_run_finished(tmp_path: Path) -> None:
+    assert not is_finished(tmp_path)
+    (tmp_path / "run.json").write_text('{"status": "finished"}')
+    (tmp_path / ".summary.json.17.tmp").write_text("{")  # what a killed writer may leave
+    assert not is_finished(tmp_path)
+    (tmp_path / "summary.json").write_text("{}")
+    assert is_finished(tmp_path)
+
+
+def test_the_note_is_short_while_the_code_is_the_same(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({"code_sha256": code_sha256()}))
+    assert finished_note(tmp_path) == SKIPPED
+
+
+@pytest.mark.parametrize("content", ['{"code_sha256": "0000"}', "{", "{}", None])
+def test_the_note_says_that_the_code_has_changed_or_is_not_known(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "run.json").write_text(content)
+    assert finished_note(tmp_path) == CHANGED
+
+
+def test_a_run_whose_process_is_gone_is_marked(tmp_path: Path, made_up_run_info: Callable[..., dict[str, Any]]) -> None:
+    path = tmp_path / "run.json"
+    mark_failed(tmp_path, "killed")
+    assert not path.exists()  # it ended before it had a record
+    running = made_up_run_info("lstm", 1, status="running", ended=None)
+    path.write_text(json.dumps(running))
+    mark_failed(tmp_path, "killed by SIGKILL")
+    found = json.loads(path.read_text())
+    assert (found["status"], found["error"]) == ("failed", "killed by SIGKILL")
+    assert found["ended"] is not None
+    assert {**found, "status": 0, "error": 0, "ended": 0} == {**running, "status": 0, "error": 0, "ended": 0}
+
+
+@pytest.mark.parametrize("status", ["finished", "failed"])
+def test_a_record_that_says_how_it_ended_is_left_alone(
+    tmp_path: Path, made_up_run_info: Callable[..., dict[str, Any]], status: str
+) -> None:
+    (tmp_path / "run.json").write_text(json.dumps(made_up_run_info("lstm", 1, status=status, error="its own")))
+    mark_failed(tmp_path, "killed")
+    assert json.loads((tmp_path / "run.json").read_text())["error"] == "its own"

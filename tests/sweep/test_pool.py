@@ -1,0 +1,157 @@
+"""A sweep survives its runs: one that raises, exits or is killed is that run's failure and nobody else's."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cellwise.cli import main
+from cellwise.sweep.plan import PlannedRun, plan
+from cellwise.sweep.pool import Result, execute
+
+
+def status(folder: Path) -> tuple[str, str | None]:
+    said = json.loads((folder / "run.json").read_text())
+    return said["status"], said["error"]
+
+
+@pytest.fixture
+def misbehaving(write_cell: Callable[..., Path], tmp_path: Path) -> list[str]:
+    """Override words that bring three cells: one raises, one leaves, one is killed, until a file says otherwise."""
+    mended = f"__import__('pathlib').Path({str(tmp_path / 'mended')!r}).exists()"
+    files = [
+        write_cell("raising", f"assert {mended}, 'one' + chr(10) + 'two'"),
+        write_cell("leaving", f"{mended} or os._exit(3)"),
+        write_cell("killed", f"{mended} or os.kill(os.getpid(), signal.SIGKILL)"),
+    ]
+    return [f"cell_modules=[{','.join(map(str, files))}]", "cell=raising,leaving,killed,rnn,gru", "seed=1"]
+
+
+def test_runs_that_break_are_named_and_the_others_finish(
+    misbehaving: list[str], tiny_words: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "-m", "--jobs", "2", *tiny_words, *misbehaving]
+    runs = {run.config["cell"]["name"]: run.folder for run in plan([*tiny_words, *misbehaving])}
+
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 1
+    out, err = capfd.readouterr()
+    lines = [line.split() for line in out.splitlines() if line.split()[:1] in (["finished"], ["failed"], ["skipped"])]
+    assert sorted((line[0], line[1]) for line in lines) == [
+        *(("failed", "killed"), ("failed", "leaving"), ("failed", "raising")),
+        *(("finished", "gru"), ("finished", "rnn")),
+    ]
+    assert err.count("\n") == 1
+    assert err.startswith("cellwise: 3 of 5 runs failed: raising seed 1: AssertionError: one two; leaving seed 1: ")
+    assert status(runs["raising"]) == ("failed", "AssertionError: one two")
+    assert status(runs["leaving"]) == ("failed", "its process ended with exit code 3 before the run was finished")
+    assert status(runs["killed"]) == ("failed", "killed by SIGKILL (out of memory?)")
+    assert "Traceback" in (runs["raising"] / "log.txt").read_text()  # and it is not on the screen
+    finished = {name: folder / "summary.json" for name, folder in runs.items() if (folder / "summary.json").exists()}
+    assert sorted(finished) == ["gru", "rnn"]
+    stamps = {name: path.stat().st_mtime_ns for name, path in finished.items()}
+
+    (tmp_path / "mended").touch()
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 0
+    out, err = capfd.readouterr()
+    assert err == ""
+    assert sum(line.startswith("skipped ") for line in out.splitlines()) == 2
+    assert sum(line.startswith("finished ") for line in out.splitlines()) == 3
+    for name, folder in runs.items():
+        assert status(folder) == ("finished", None)
+        assert (folder / "summary.json").stat().st_mtime_ns == stamps.get(name) or name not in stamps
+
+
+def test_results_come_in_the_order_of_the_plan_and_say_how_far_it_is(tiny_words: list[str]) -> None:
+    runs = plan([*tiny_words, "seed=0,1,2", "trainer.max_steps=8"])
+    told: list[Result] = []
+    moved: list[float] = []
+    results = execute(runs, jobs=3, finished=told.append, moved=moved.append)
+    assert [result.run for result in results] == runs
+    assert {result.status for result in results} == {"finished"}
+    assert sorted(told, key=lambda result: result.run.label) == results
+    assert moved == sorted(moved)
+    assert (moved[0], moved[-1]) == (0.0, 3.0)
+    assert all(0 < result.seconds < 60 for result in results)
+    assert execute(runs, finished=told.append)[0].note == "finished already, skipped (again=true repeats it)"
+
+
+def test_a_run_has_the_result_that_it_has_alone(tiny: Callable[..., dict[str, Any]], tiny_words: list[str]) -> None:
+    """Its own process and its share of the threads change nothing; and the user's command is in the record."""
+    from cellwise.training.train import train
+
+    alone = json.loads((train(tiny("study=alone", "seed=5")).folder / "summary.json").read_text())
+    [run] = plan([*tiny_words, "study=sweep", "seed=5"])
+    execute([run], finished=lambda result: None)
+    assert json.loads((run.folder / "summary.json").read_text())["value"] == alone["value"]
+    said = json.loads((run.folder / "run.json").read_text())
+    assert said["threads"] == 1
+    assert "pytest" in said["command"]
+
+
+@pytest.mark.parametrize(("jobs", "most"), [(1, 1), (2, 2)])
+def test_no_more_runs_at_a_time_than_asked(
+    tiny_words: list[str], write_cell: Callable[..., Path], tmp_path: Path, jobs: int, most: int
+) -> None:
+    """Each run notes that it is there, looks who else is, and leaves."""
+    here = tmp_path / "here"
+    here.mkdir()
+    note = (
+        f"import time, pathlib; h = pathlib.Path({str(here)!r}); own = h / str(os.getpid()); own.touch(); time.sleep(0.02);"
+        f"open({str(tmp_path / 'seen')!r}, 'a').write(str(len(list(h.iterdir()))) + chr(10)); own.unlink()"
+    )
+    file = write_cell(f"noting_{jobs}", note)
+    runs = plan([*tiny_words, f"cell_modules=[{file}]", f"cell=noting_{jobs}", "seed=range(4)", "trainer.max_steps=1"])
+    assert {r.status for r in execute(runs, jobs=jobs, finished=lambda result: None)} == {"finished"}
+    assert max(int(line) for line in (tmp_path / "seen").read_text().split()) == most
+
+
+def test_an_interrupted_sweep_stops_its_runs_and_says_so(
+    tiny_words: list[str], write_cell: Callable[..., Path], tmp_path: Path
+) -> None:
+    file = write_cell(
+        "waiting", f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); __import__('time').sleep(60)"
+    )
+    runs = plan([*tiny_words, f"cell_modules=[{file}]", "cell=waiting"])
+
+    def interrupt(done: float) -> None:
+        if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text():
+            raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        execute(runs, finished=lambda result: None, moved=interrupt)
+    assert time.monotonic() - started < 40
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+    assert status(runs[0].folder) == ("failed", "interrupted")
+
+
+def test_a_folder_that_cannot_be_written_is_the_failure_of_its_run(tiny_words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    runs = plan([*tiny_words, f"runs_dir={tmp_path / 'file'}"])
+    [result] = execute(runs, finished=lambda result: None)
+    assert result.status == "failed"
+    assert result.note.startswith("can't write the run's folder ")
+
+
+def test_an_empty_plan_has_no_results() -> None:
+    assert execute([], finished=lambda result: None) == []
+
+
+def test_a_plan_is_not_changed_by_running_it(tiny_words: list[str]) -> None:
+    runs: list[PlannedRun] = plan(tiny_words)
+    before = json.dumps(runs[0].config)
+    execute(runs, finished=lambda result: None)
+    assert json.dumps(runs[0].config) == before
+    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
