@@ -289,7 +289,8 @@ def _exit_code(run: Callable[[], Any], debug: bool) -> int:
         print(f"cellwise: {error}", file=sys.stderr)
         return 1 if isinstance(error, _RunsFailedError) else 2
     except TyperException as error:
-        print(f"cellwise: {error}; type `cellwise --help`", file=sys.stderr)
+        said = " ".join(error.format_message().split()).rstrip(".")
+        print(f"cellwise: {said}; type `cellwise --help`", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, Abort):
         code = 130

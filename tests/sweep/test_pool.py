@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -86,17 +87,20 @@ def test_results_come_in_the_order_of_the_plan_and_say_how_far_it_is(tiny_words:
     assert execute(runs, finished=told.append)[0].note == "finished already, skipped (again=true repeats it)"
 
 
-def test_a_run_has_the_result_that_it_has_alone(tiny: Callable[..., dict[str, Any]], tiny_words: list[str]) -> None:
+def test_a_run_has_the_result_that_it_has_alone(
+    tiny: Callable[..., dict[str, Any]], tiny_words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its own process and its share of the threads change nothing; and the user's command is in the record."""
     from cellwise.training.train import train
 
     alone = json.loads((train(tiny("study=alone", "seed=5")).folder / "summary.json").read_text())
+    monkeypatch.setattr(sys, "argv", ["/somewhere/cellwise", "train", "-m", "study=my study"])
     [run] = plan([*tiny_words, "study=sweep", "seed=5"])
     execute([run], finished=lambda result: None)
     assert json.loads((run.folder / "summary.json").read_text())["value"] == alone["value"]
     said = json.loads((run.folder / "run.json").read_text())
     assert said["threads"] == 1
-    assert "pytest" in said["command"]
+    assert said["command"] == "cellwise train -m 'study=my study'"
 
 
 @pytest.mark.parametrize(("jobs", "most"), [(1, 1), (2, 2)])
@@ -107,8 +111,8 @@ def test_no_more_runs_at_a_time_than_asked(
     here = tmp_path / "here"
     here.mkdir()
     note = (
-        f"import time, pathlib; h = pathlib.Path({str(here)!r}); own = h / str(os.getpid()); own.touch(); time.sleep(0.02);"
-        f"open({str(tmp_path / 'seen')!r}, 'a').write(str(len(list(h.iterdir()))) + chr(10)); own.unlink()"
+        f"import time, pathlib; h = pathlib.Path({str(here)!r}); own = h / str(os.getpid()); own.touch(); "
+        f"time.sleep(0.001); open({str(tmp_path / 'seen')!r}, 'a').write(f'{{len(list(h.iterdir()))}} '); own.unlink()"
     )
     file = write_cell(f"noting_{jobs}", note)
     runs = plan([*tiny_words, f"cell_modules=[{file}]", f"cell=noting_{jobs}", "seed=range(4)", "trainer.max_steps=1"])
@@ -131,7 +135,7 @@ def test_an_interrupted_sweep_stops_its_runs_and_says_so(
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         execute(runs, finished=lambda result: None, moved=interrupt)
-    assert time.monotonic() - started < 40
+    assert time.monotonic() - started < 30  # not the minute that the step would take
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
     assert status(runs[0].folder) == ("failed", "interrupted")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 from cellwise.errors import CellwiseError
-from cellwise.training.settings import read
+from cellwise.recurrent.engines import ENGINES
+from cellwise.training.settings import TrainerSettings, read
 
 Tiny = Callable[..., dict[str, Any]]
 
@@ -47,6 +48,10 @@ def test_a_bad_value_is_one_line_that_says_what_is_allowed(tiny: Tiny, overrides
         read(tiny(*overrides))
     assert str(caught.value).startswith(said)
     assert "\n" not in str(caught.value)
+
+
+def test_the_engines_are_those_that_there_are() -> None:
+    assert get_args(get_type_hints(TrainerSettings)["engine"]) == ("auto", *ENGINES)
 
 
 def test_a_group_that_is_no_group_is_refused(tiny: Tiny) -> None:

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from cellwise.records.finished import finished_note, is_finished, mark_failed
 from cellwise.sweep.plan import PlannedRun
 
 Status = Literal["finished", "skipped", "failed"]
+_GRACE_SECONDS = 3.0  # between asking a run to end and killing it
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,19 @@ def execute(
                 results[number] = result
                 finished(result)
     finally:
-        for one in running.values():
-            one.process.terminate()
-        for one in running.values():
-            one.process.join(timeout=10)
-            mark_failed(one.run.folder, "interrupted")
+        _stop(running.values())
+
+
+def _stop(running: Collection[_Running]) -> None:
+    """End processes: asked first, so that a mirror can close; then killed, for Lightning answers between steps only."""
+    for one in running:
+        one.process.terminate()
+    deadline = time.monotonic() + _GRACE_SECONDS
+    for one in running:
+        one.process.join(timeout=max(0.0, deadline - time.monotonic()))
+        one.process.kill()
+        one.process.join()
+        mark_failed(one.run.folder, "interrupted")
 
 
 def _fill(waiting: Iterator[tuple[int, PlannedRun]], places: int) -> Iterator[tuple[int, PlannedRun]]:

@@ -23,7 +23,7 @@ class TrainerSettings:
     precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
     accelerator: Literal["cpu", "gpu"] = "cpu"
     threads: int | None = bounded(None, minimum=1)
-    engine: str = "auto"
+    engine: Literal["auto", "reference", "native"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class OptimSettings:
     name: Literal["adam", "sgd"] = "adam"
     learning_rate: float = bounded(0.002, minimum=0)
     weight_decay: float = bounded(0.0, minimum=0)
-    clip_norm: float | None = bounded(None, minimum=0)
+    clip_norm: float | None = bounded(1.0, minimum=0)
     decay_after_epochs: int | None = bounded(None, minimum=0)
     decay_factor: float = bounded(2.0, minimum=1)
 

@@ -1,0 +1,118 @@
+"""Every file of `conf/` composes and trains one step, and says the same defaults as the code."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from cellwise.cells.registry import cell_info
+from cellwise.errors import CellwiseError
+from cellwise.resources import resource_folder
+from cellwise.sweep.compose import cell_node, compose_config
+from cellwise.sweep.plan import plan
+from cellwise.tasks.language.sentences import Sentences
+from cellwise.tasks.language.settings import Modelling, NetworkSettings
+from cellwise.tasks.language.sources import OFFICIAL
+from cellwise.training.settings import LoggerSettings, OptimSettings, TrainerSettings, read
+from cellwise.training.train import train
+
+CONF = resource_folder("conf")
+FILES = sorted(str(path.relative_to(CONF).with_suffix("")) for path in CONF.glob("*/*.yaml"))
+SMALL = (
+    *("task.batch_size=4", "task.steps=10", "network.hidden_size=4", "network.embedding_size=4"),
+    *("trainer.threads=1", "trainer.max_steps=1"),
+)
+TEXT = "the cat sat on the mat . the dog ran to the barn .\n" * 60
+
+
+def test_every_group_of_the_vocabulary_is_here() -> None:
+    groups = {file.split("/")[0] for file in FILES}
+    assert groups == {"cell", "task", "data", "network", "optim", "trainer", "logger"}
+    assert sorted(path.name for path in CONF.iterdir()) == sorted([*groups, "config.yaml"])
+    assert len(list(CONF.rglob("*"))) == len(FILES) + len(groups) + 1  # nothing that this test does not see
+
+
+def choosing(group: str, choice: str, folder: Path) -> list[str]:
+    """The overrides of a very small run with one choice of one group."""
+    words = [f"{group}={choice}", f"runs_dir={folder / 'runs'}", *SMALL]
+    if group != "data" or choice == "sentences":
+        return [*words, "data.train_tokens=3000", "data.valid_tokens=600", "data.test_tokens=600"]
+    if choice == "text":
+        (folder / "text.txt").write_text(TEXT)
+        return [*words, f"data.path={folder / 'text.txt'}"]
+    return [*words, "data.vocabulary_size=50"]  # a large vocabulary would only cost time
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_file_composes_and_trains_one_step(file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    group, choice = file.split("/")
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path))
+    [run] = plan(choosing(group, choice, tmp_path))
+    read(run.config)
+    if choice == "gpu" and not torch.cuda.is_available():
+        with pytest.raises(CellwiseError, match="torch sees no GPU here; type trainer=cpu"):
+            train(run.config)
+        return
+    if choice in OFFICIAL and "CELLWISE_DATA" not in os.environ:  # they may not be shipped with the tests
+        with pytest.raises(CellwiseError, match=f"{choice} is not in .*; type `cellwise data get {choice}` or set"):
+            train({**run.config, "data_dir": str(tmp_path)})
+        return
+    folder = train(run.config).folder
+    assert json.loads((folder / "summary.json").read_text())["selected_step"] == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "settings"),
+    [("trainer/cpu", TrainerSettings), ("optim/adam", OptimSettings), ("network/language_model", NetworkSettings)],
+)
+def test_a_file_says_the_defaults_of_its_settings(file: str, settings: type) -> None:
+    assert yaml.safe_load((CONF / f"{file}.yaml").read_text()) == dict(vars(settings()))
+
+
+def test_the_embedded_text_has_the_defaults_of_its_generator() -> None:
+    assert yaml.safe_load((CONF / "data" / "sentences.yaml").read_text()) == {"name": "sentences", **vars(Sentences())}
+
+
+def test_the_task_and_the_mirror_say_the_defaults_of_their_settings() -> None:
+    task = yaml.safe_load((CONF / "task" / "language.yaml").read_text())["task"]
+    assert task == dict(vars(Modelling()))
+    wandb = yaml.safe_load((CONF / "logger" / "wandb.yaml").read_text())
+    assert wandb == {**vars(LoggerSettings()), "name": "wandb"}
+
+
+def test_the_smoke_trainer_is_the_cpu_trainer_but_short() -> None:
+    smoke, cpu, gpu = (compose_config([f"trainer={name}"])["trainer"] for name in ("smoke", "cpu", "gpu"))
+    assert smoke == {**cpu, "max_steps": 4, "validate_every_steps": 2, "log_every_steps": 1}
+    assert gpu == {**cpu, "accelerator": "gpu"}
+
+
+def test_sgd_is_zaremba_et_al_2014_small() -> None:
+    """Learning rate 1, halved after 4 epochs, gradient norm clipped at 5; section 4.1 of the paper."""
+    sgd = compose_config(["optim=sgd"])["optim"]
+    assert (sgd["learning_rate"], sgd["decay_after_epochs"], sgd["decay_factor"], sgd["clip_norm"]) == (
+        1.0,
+        4,
+        2.0,
+        5.0,
+    )
+
+
+@pytest.mark.parametrize("cell", [file.split("/")[1] for file in FILES if file.startswith("cell/")])
+def test_a_cell_has_the_defaults_of_its_constructor(cell: str) -> None:
+    assert compose_config([f"cell={cell}"])["cell"] == cell_node(cell)
+    built = cell_info(cell).factory()
+    for option in cell_info(cell).options:
+        assert getattr(built, option.name, option.default) == option.default
+
+
+def test_what_nothing_chooses_is_an_lstm_on_embedded_text() -> None:
+    config = compose_config([])
+    chosen = {group: config[group]["name"] for group in ("cell", "task", "data", "optim", "logger")}
+    assert chosen == {"cell": "lstm", "task": "language", "data": "sentences", "optim": "adam", "logger": "none"}
+    read(config)
