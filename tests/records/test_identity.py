@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -87,7 +88,7 @@ def test_another_process_finds_the_same(tiny: Callable[..., dict[str, Any]]) -> 
         capture_output=True,
         text=True,
         check=True,
-        env={"PYTHONHASHSEED": "5"},
+        env={**os.environ, "PYTHONHASHSEED": "5"},
     )
     assert done.stdout.strip() == identity(config)
 

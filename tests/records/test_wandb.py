@@ -88,6 +88,18 @@ def test_two_runs_of_one_process_are_two_mirrors_of_their_records(
     assert wandb.run is None  # finished: what a user logs next is not ours
 
 
+def test_a_run_of_the_users_own_is_left_alone(tiny: Tiny, tmp_path: Path) -> None:
+    theirs: Any = wandb.init(mode="offline", dir=str(tmp_path), settings=wandb.Settings(silent=True, console="off"))
+    try:
+        [run] = of_type(mirrored(train(tiny("logger=wandb")).folder), "run")
+        assert run["run_id"] != theirs.id
+        theirs.log({"still": "open"})
+        assert wandb.run is not None
+        assert wandb.run.id == theirs.id
+    finally:
+        theirs.finish()
+
+
 def test_a_failed_run_is_a_failed_mirror(tiny: Tiny, tmp_path: Path) -> None:
     config = tiny("logger=wandb", "optim=sgd", "optim.learning_rate=1e38", "optim.clip_norm=null")
     with pytest.raises(CellwiseError, match="train_nll_nats is inf"):

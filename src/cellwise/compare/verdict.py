@@ -149,8 +149,8 @@ def _separation(scored: Sequence[Scores], differences: Sequence[Difference], sca
     rest = f" One seed alone separates nothing: {', '.join(alone)}." if alone else ""
     return (
         f"{n} seeds can separate cells that differ by about {short(smallest, 2)} {scale.word} "
-        f"({percent(smallest, typical)}) or more (80 % power{corrected}); "
-        f"they cannot separate cells that are closer.{rest}"
+        f"({percent(smallest, typical)}) or more at the scatter typical here (80 % power{corrected}); "
+        f"they cannot separate closer ones, unless those scatter less.{rest}"
     )
 
 

@@ -60,6 +60,7 @@ class TrainingModule(pl.LightningModule):
         self._scores: Scores | None = None
         self._tally = _Tally()
         self._started = 0.0
+        self._epoch = 0  # of the last step; Lightning has counted on when training ends
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimiser; the learning rate is set at each epoch's start."""
@@ -68,6 +69,7 @@ class TrainingModule(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Begin the text anew, at this epoch's learning rate."""
         self._carried["train"] = None
+        self._epoch = self.current_epoch
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         for group in optimizer.param_groups:
@@ -86,19 +88,15 @@ class TrainingModule(pl.LightningModule):
         return learned.loss
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Write a row when it is time; stop a run whose loss is lost."""
+        """Write a row when it is time."""
+        self.train_seconds += time.perf_counter() - self._started
         if self.global_step % self.log_every_steps == 0 or self.global_step == self.trainer.max_steps:
-            row = self._tally.row()
-            self.examples += self._tally.take_examples()
-            self.train_seconds += time.perf_counter() - self._started
-            self.report({**self._place(), **row, "learning_rate": self.optimizers().param_groups[0]["lr"]})  # type: ignore[union-attr]
-            self._require_finite(row)
-        else:
-            self.train_seconds += time.perf_counter() - self._started
+            self._write_row()
 
     def on_train_end(self) -> None:
-        """Count the examples after the last row."""
-        self.examples += self._tally.take_examples()
+        """Write the row of the steps since the last one."""
+        if self._tally.examples:
+            self._write_row()
 
     def on_validation_epoch_start(self) -> None:
         """Begin a pass over validation."""
@@ -129,6 +127,14 @@ class TrainingModule(pl.LightningModule):
         """Keep test's scores."""
         self.test_scores = self._computed()
 
+    def _write_row(self) -> None:
+        """Report the training steps since the last row; stop a run whose loss is lost."""
+        row = self._tally.row()
+        self.examples += self._tally.take_examples()
+        rate: float = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
+        self.report({**self._place(), **row, "learning_rate": rate})
+        self._require_finite(row)
+
     def _begin(self, split: Split) -> None:
         self._carried[split] = None
         self._scores = self.task.scores()
@@ -145,7 +151,7 @@ class TrainingModule(pl.LightningModule):
     def _place(self) -> Row:
         return {
             "step": self.global_step,
-            "epoch": self.current_epoch,
+            "epoch": self._epoch,
             "examples": self.examples + self._tally.examples,
             "seconds": round(self.train_seconds, 3),
         }
