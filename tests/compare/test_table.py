@@ -49,12 +49,8 @@ def test_a_row_holds_the_plain_statistics_of_its_seeds(compared: Callable[..., C
     assert (row.parameters_total, row.parameters_recurrent) == (123456, 45678)
 
 
-@pytest.mark.parametrize(
-    ("direction", "order"), [("min", ["gru", "lstm", "rnn"]), ("max", ["rnn", "lstm", "gru"])]
-)
-def test_rows_are_sorted_best_first(
-    direction: str, order: list[str], compared: Callable[..., Comparison]
-) -> None:
+@pytest.mark.parametrize(("direction", "order"), [("min", ["gru", "lstm", "rnn"]), ("max", ["rnn", "lstm", "gru"])])
+def test_rows_are_sorted_best_first(direction: str, order: list[str], compared: Callable[..., Comparison]) -> None:
     scores = {"lstm-00000000": [2.0, 2.1], "rnn-00000000": [3.0, 3.1], "gru-00000000": [1.0, 1.1]}
     assert [row.label for row in compared(scores, direction=direction).rows] == order
 
@@ -89,10 +85,7 @@ def test_an_open_difference_says_how_many_seeds_would_settle_it(compared: Callab
     # n of a paired t-test at effect 0.18257, power 0.8: normal 235.5, and about 2 more for t
     expected = "about 238 would be needed to see the difference observed (0.40 %)."
     assert pair.sentence == f"gru is not distinguishable from lstm with 5 seeds; {expected}"
-    assert (
-        "5 seeds can separate cells that differ by about 1.8 perplexity (3.7 %)"
-        in comparison.verdict.separation
-    )
+    assert "5 seeds can separate cells that differ by about 1.8 perplexity (3.7 %)" in comparison.verdict.separation
 
 
 def test_many_pairs_are_corrected(study_folder: Path) -> None:

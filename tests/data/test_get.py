@@ -211,9 +211,7 @@ def test_fetching_writes_the_named_members_and_nothing_else(
 
 
 @pytest.mark.parametrize(("suffix", "packed"), [(".txt", TEST), (".txt.gz", gzip.compress(TEST))])
-def test_an_address_may_be_the_file_itself(
-    tmp_path: Path, publisher: Publisher, suffix: str, packed: bytes
-) -> None:
+def test_an_address_may_be_the_file_itself(tmp_path: Path, publisher: Publisher, suffix: str, packed: bytes) -> None:
     publisher.served["/one" + suffix] = packed
     file = DataFile("one/one.txt", sha256(TEST))
     dataset = DataSet("one", "one file", "public domain", publisher.address + "/one" + suffix, (file,))

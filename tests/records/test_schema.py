@@ -81,9 +81,7 @@ def test_a_run_without_a_needed_key_is_refused(key: str) -> None:
 
 
 def test_what_a_newer_version_adds_is_passed_over() -> None:
-    assert RunInfo.from_dict({**golden("run.json"), "weather": "fine"}) == RunInfo.from_dict(
-        golden("run.json")
-    )
+    assert RunInfo.from_dict({**golden("run.json"), "weather": "fine"}) == RunInfo.from_dict(golden("run.json"))
 
 
 def test_a_run_that_has_only_started_knows_no_sizes_yet() -> None:

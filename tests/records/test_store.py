@@ -19,9 +19,7 @@ def test_every_run_of_a_study_is_found_in_order(study_folder: Path) -> None:
     study = load_study(study_folder)
     assert study.name == "made_up"
     cells = ["coupled_lstm", "gru", "lstm", "peephole_lstm", "rnn"]
-    assert [(run.cell, run.seed) for run in study.runs] == [
-        (cell, seed) for cell in cells for seed in range(5)
-    ]
+    assert [(run.cell, run.seed) for run in study.runs] == [(cell, seed) for cell in cells for seed in range(5)]
     assert {run.status for run in study.runs} == {"finished"}
     assert not study.ignored
 
@@ -46,9 +44,7 @@ def test_a_killed_run_is_unfinished_and_its_half_line_is_skipped(troubled_folder
     killed = by_name(load_study(troubled_folder))["lstm", 3]
     assert killed.status == "running"
     assert (killed.path / "metrics.jsonl").read_text().endswith("validation_per")
-    assert [row["step"] for row in killed.metrics()] == [
-        step for step in range(50, 301, 50) for _ in range(2)
-    ]
+    assert [row["step"] for row in killed.metrics()] == [step for step in range(50, 301, 50) for _ in range(2)]
 
 
 def test_a_half_written_summary_is_never_taken_for_finished(troubled_folder: Path) -> None:

@@ -40,12 +40,7 @@ def test_the_mean_and_the_band_of_a_learning_curve_are_those_of_the_seeds(study_
     comparison = comparison_of(study_folder)
     figure = valid(learning_curves(comparison, validation_curves(comparison.group)))
     runs = [run for run in comparison.group.runs if run.cell == "gru"]
-    at_100 = [
-        row["validation_perplexity"]
-        for r in runs
-        for row in r.metrics()
-        if row["step"] == 100 and len(row) == 5
-    ]
+    at_100 = [row["validation_perplexity"] for r in runs for row in r.metrics() if row["step"] == 100 and len(row) == 5]
     mean = named(figure, "gru")
     assert mean["x"][:3] == [50, 100, 150]
     assert mean["y"][1] == pytest.approx(np.mean(at_100), rel=1e-5)
@@ -74,9 +69,7 @@ def test_floors_and_optimum_are_level_lines(study_folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("against", "x"), [("step", 50), ("examples", 35_000), ("seconds", 2.0)])
-def test_learning_is_drawn_against_steps_examples_and_time(
-    against: str, x: float, study_folder: Path
-) -> None:
+def test_learning_is_drawn_against_steps_examples_and_time(against: str, x: float, study_folder: Path) -> None:
     comparison = comparison_of(study_folder)
     figure = valid(learning_curves(comparison, validation_curves(comparison.group), against))
     assert named(figure, "lstm")["x"][0] == pytest.approx(x)

@@ -40,10 +40,7 @@ def trace(panel: Panel, name: str) -> dict[str, Any]:
 def test_each_kind_is_drawn_for_several_cells_and_seeds(
     place: int, made_up_views: Callable[[str, int], list[View]]
 ) -> None:
-    views = {
-        cell: [(seed, made_up_views(cell, seed)[place]) for seed in range(3)]
-        for cell in ("lstm", "gru", "rnn")
-    }
+    views = {cell: [(seed, made_up_views(cell, seed)[place]) for seed in range(3)] for cell in ("lstm", "gru", "rnn")}
     panel = draw(views)
     first = views["lstm"][0][1]
     assert (panel.title, panel.question) == (first.title, first.question)
@@ -70,9 +67,7 @@ def test_one_seed_shows_the_band_that_it_stored() -> None:
 
 def test_optimum_and_floor_are_drawn_once() -> None:
     x = np.array([1, 2])
-    one = curves(
-        Series("m", x, x), Series("best", x, x + 1, role="optimum"), Series("trivial", x, x - 1, role="floor")
-    )
+    one = curves(Series("m", x, x), Series("best", x, x + 1, role="optimum"), Series("trivial", x, x - 1, role="floor"))
     panel = draw({"gru": [(0, one), (1, one)], "lstm": [(0, one)]})
     names = [t.get("name") for t in panel.variants[""]["data"] if t.get("name")]
     assert names == ["gru", "lstm", "best", "trivial"]
@@ -135,19 +130,14 @@ def test_cells_that_stored_different_groups_are_all_drawn() -> None:
     def view(group: str) -> Distribution:
         return Distribution("d", "T", "Why?", Axis("gate"), {group: np.array([0.5])})
 
-    names = {
-        t["name"]
-        for t in draw({"gru": [(0, view("reset"))], "lstm": [(0, view("forget"))]}).variants[""]["data"]
-    }
+    names = {t["name"] for t in draw({"gru": [(0, view("reset"))], "lstm": [(0, view("forget"))]}).variants[""]["data"]}
     assert names == {"gru: reset", "lstm: forget"}
 
 
 def test_heat_maps_share_one_scale_and_name_their_seed(
     made_up_views: Callable[[str, int], list[View]],
 ) -> None:
-    panel = draw(
-        {cell: [(seed, made_up_views(cell, seed)[2]) for seed in (4, 5)] for cell in ("lstm", "gru")}
-    )
+    panel = draw({cell: [(seed, made_up_views(cell, seed)[2]) for seed in (4, 5)] for cell in ("lstm", "gru")})
     figure = panel.variants[""]
     assert [a["text"] for a in figure["layout"]["annotations"]] == ["lstm", "gru"]
     assert {t["coloraxis"] for t in figure["data"]} == {"coloraxis"}
