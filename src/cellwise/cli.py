@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,9 +45,10 @@ def train(
         return
     if len(runs) > 1:
         raise CellwiseError("several values mean a sweep; type `cellwise train -m ...`")
+    from cellwise.report.progress import progress_bar
     from cellwise.training.train import train as train_one
 
-    with _bar() as bar:
+    with progress_bar() as bar:
         outcome = train_one(runs[0].config, progress=lambda share, line: bar(share, 1, line))
     print(f"{runs[0].label}: {outcome.note}")
     print(f"record: {outcome.folder}")
@@ -156,9 +156,10 @@ def data_list() -> None:
 def data_get(name: str, data_dir: str | None = None) -> None:
     """Fetch a data set from its official address, verify it, and put it into the data folder."""
     from cellwise.data.get import data_folder, fetch
+    from cellwise.report.progress import progress_bar
 
     folder = data_folder(data_dir)
-    with _bar() as bar:
+    with progress_bar() as bar:
         fetch(_dataset(name), folder, lambda done, total: bar(done, total or done, f"{done / 1e6:.1f} MB"))
     print(f"{name} is in {folder}")
 
@@ -184,12 +185,13 @@ def _dataset(name: str) -> Any:
 
 def _sweep(runs: list[PlannedRun], jobs: int | None) -> None:
     """Execute a plan with one line a run and a bar over all, then compare; exit code 1 if any failed."""
+    from cellwise.report.progress import progress_bar
     from cellwise.sweep.pool import execute
     from cellwise.training.settings import read
 
     for config in {str(run.folder.parent): run.config for run in runs}.values():
         read(config)  # bad settings are refused before the first run
-    with _bar() as bar:
+    with progress_bar() as bar:
 
         def finished(result: Result) -> None:
             took = f"  ({result.seconds:.0f} s)" if result.status == "finished" else ""
@@ -229,46 +231,6 @@ def _report(folder: Path, out: Path | None, *, missing_is_error: bool = True) ->
 
 class _RunsFailedError(CellwiseError):
     """Runs failed; the input was good."""
-
-
-class _Bar:
-    """A progress bar on a terminal; elsewhere only the lines said above it."""
-
-    def __init__(self, progress: Any):
-        self._progress = progress
-        self._task = progress.add_task("", total=1, visible=False)
-
-    def __call__(self, done: float, total: float, text: str) -> None:
-        self._progress.update(self._task, completed=done, total=total, description=text, visible=True)
-
-    def say(self, line: str) -> None:
-        """Print a line above the bar."""
-        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def _bar() -> Iterator[_Bar]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-        TextColumn("left:"),
-        TimeRemainingColumn(),
-    )
-    console = Console()
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        yield _Bar(progress)
 
 
 def main(arguments: list[str] | None = None) -> None:
