@@ -226,7 +226,7 @@ def _report(folder: Path, out: Path | None, *, missing_is_error: bool = True) ->
     render_terminal(found)
     page = write_page(found, out or folder / "report.html")
     print(f"Page: {page}")
-    print(f"Results: {write_results(found, page.with_name('results.csv'))}")
+    print(f"Results: {write_results(found, folder / 'results.csv')}")
 
 
 class _RunsFailedError(CellwiseError):
@@ -248,7 +248,7 @@ def _exit_code(run: Callable[[], Any], debug: bool) -> int:
     except CellwiseError as error:
         if debug:
             raise
-        print(f"cellwise: {error}", file=sys.stderr)
+        print(f"cellwise: {' '.join(str(error).split())}", file=sys.stderr)
         return 1 if isinstance(error, _RunsFailedError) else 2
     except TyperException as error:
         said = " ".join(error.format_message().split()).rstrip(".")

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from cellwise.compare.statistics import seeds_needed
-from cellwise.compare.table import Comparison, compare
+from cellwise.compare.table import Comparison, compare, settings_that_differ
 from cellwise.records.store import load_study
 
 AddRun = Callable[..., Path]
@@ -200,3 +200,20 @@ def test_a_study_that_has_only_started_has_nothing_to_compare(
     (comparison,) = compare(load_study(tmp_path))
     assert comparison.verdict.separation == "No run has finished: there is nothing to compare yet."
     assert (comparison.rows[0].n, comparison.rows[0].running) == (0, 1)
+
+
+def test_settings_that_differ_are_named_but_not_cells_seeds_or_machines() -> None:
+    one = {
+        "cell": {"name": "lstm"},
+        "seed": 1,
+        "network": {"hidden_size": 4},
+        "trainer": {"threads": 1, "max_epochs": 2},
+    }
+    two = {
+        "cell": {"name": "gru"},
+        "seed": 2,
+        "network": {"hidden_size": 8},
+        "trainer": {"threads": 2, "max_epochs": 2},
+    }
+    assert settings_that_differ([one, two]) == ["network.hidden_size"]
+    assert settings_that_differ([one, {**two, "network": one["network"]}]) == []

@@ -21,7 +21,9 @@ def test_only_a_summary_makes_a_run_finished(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"status": "finished"}')
     (tmp_path / ".summary.json.17.tmp").write_text("{")  # what a killed writer may leave
     assert not is_finished(tmp_path)
-    (tmp_path / "summary.json").write_text("{}")
+    (tmp_path / "summary.json").write_text('{"value": 1.5')  # a damaged disk, a careless editor
+    assert not is_finished(tmp_path)
+    (tmp_path / "summary.json").write_text('{"value": 1.5}')
     assert is_finished(tmp_path)
 
 

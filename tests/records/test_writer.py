@@ -129,10 +129,22 @@ def test_a_finished_record_is_kept_beside(folder: Path, info: RunInfo, result: S
         record = RunWriter(folder, info, {**CONFIG, "mark": value})
         record.log({"step": value})
         record.finish(result)
-    marks = {path.name: yaml.safe_load((path / "config.yaml").read_text())["mark"] for path in folder.parent.iterdir()}
+    marks = {
+        path.name: yaml.safe_load((path / "config.yaml").read_text())["mark"] for path in folder.parent.glob("seed-*")
+    }
     assert marks == {"seed-1.replaced-1": 1, "seed-1.replaced-2": 2, "seed-1": 3}
     assert (folder.with_name("seed-1.replaced-1") / "summary.json").exists()
     assert [run.seed for run in load_study(folder.parents[1]).runs] == [1]  # a report sees the new one alone
+
+
+def test_a_run_that_another_process_makes_is_left_alone(folder: Path, info: RunInfo, result: Summary) -> None:
+    first = RunWriter(folder, info, CONFIG)
+    first.log({"step": 1})
+    with pytest.raises(CellwiseError, match="is being run by another process"):
+        RunWriter(folder, info, CONFIG)
+    assert (folder / "metrics.jsonl").read_text() == '{"step": 1}\n'
+    first.finish(result)
+    RunWriter(folder, info, CONFIG).fail("the lock ends with the run")
 
 
 @pytest.mark.parametrize("where", ["file", "file/below", "read/only"])

@@ -114,3 +114,14 @@ def test_outside_cells_are_swept_beside_ours(write_cell: Callable[..., Path]) ->
         "gru seed 0",
         "leaky_in_a_plan seed 0",
     ]
+
+
+def test_what_follows_the_seed_follows_it_in_a_sweep_too() -> None:
+    runs = plan(["data.seed=${seed}", "seed=1,2"])
+    assert [(run.config["seed"], run.config["data"]["seed"]) for run in runs] == [(1, 1), (2, 2)]
+
+
+@pytest.mark.parametrize("key", ["study", "runs_dir"])
+def test_a_sweep_is_one_study_in_one_folder(key: str) -> None:
+    with pytest.raises(CellwiseError, match=f"{key} can't be swept"):
+        plan([f"{key}=a,b"])

@@ -180,13 +180,13 @@ def build_cell(name: str, options: Mapping[str, Any] | None = None) -> Cell:
     return cell
 
 
-def import_cells(modules: Iterable[str]) -> None:
+def import_cells(modules: str | Iterable[str]) -> None:
     """Import modules that register cells: dotted names (the working folder counts) or paths of Python files.
 
     Raises:
         CellwiseError: a module can't be found, or fails when imported.
     """
-    for module in modules:
+    for module in [modules] if isinstance(modules, str) else modules:
         try:
             if module.endswith(".py"):
                 _import_file(Path(module))
@@ -196,7 +196,7 @@ def import_cells(modules: Iterable[str]) -> None:
                 importlib.import_module(module)
         except CellwiseError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise CellwiseError(
                 f"cell_modules: can't import {module!r} ({type(error).__name__}: {error}); give a dotted name "
                 f"importable from {Path.cwd()} or a path such as ./my_cell.py"

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import math
 import statistics as middle
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from cellwise.compare.groups import Group, group_runs
 from cellwise.compare.statistics import interquartile_mean, mean_interval
-from cellwise.compare.verdict import Scale, Scores, Verdict, judge
+from cellwise.compare.verdict import UNTUNED, Scale, Scores, Verdict, judge
 from cellwise.records.schema import Summary
 from cellwise.records.store import RunRecord, Study
+
+# What a comparison is between, and keys that say which of equal runs it is, where it ran and how it was logged.
+_NOT_SETTINGS = {
+    *("cell", "cell_modules", "seed", "study", "runs_dir", "data_dir", "again", "logger", "data.path"),
+    *("trainer.accelerator", "trainer.threads", "trainer.engine", "trainer.log_every_steps"),
+}
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ def compare_group(group: Group) -> Comparison:
     }
     optima = [s.optimum for s in summaries if s.optimum is not None]
     scale = Scale(group.objective, unit, direction)
-    verdict = judge([Scores(row.label, row.values) for row in rows], scale, floors)
+    verdict = judge([Scores(row.label, row.values) for row in rows], scale, floors, _tuning(group))
     if not same_data(group.runs):
         verdict = verdict.with_caveat("Not all runs read the same data: see the checksums of their records.")
     return Comparison(
@@ -126,6 +133,33 @@ def compare_group(group: Group) -> Comparison:
         tuple(_failures(group)),
         verdict,
     )
+
+
+def _tuning(group: Group) -> str:
+    """Say that nothing was tuned, or which settings besides the cell differ between the runs."""
+    differing = settings_that_differ(run.config for run in group.runs if run.summary is not None)
+    if not differing:
+        return UNTUNED
+    named = ", ".join(differing[:4]) + (", ..." if len(differing) > 4 else "")
+    return f"The runs differ in more than the cell ({named}): a difference between rows may come from that."
+
+
+def settings_that_differ(configs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the keys, besides the cell's own and those that say where and how a run was made, with several values."""
+    values: dict[str, set[str]] = {}
+    for config in configs:
+        for key, value in _flat(config):
+            if key.split(".")[0] not in _NOT_SETTINGS and key not in _NOT_SETTINGS:
+                values.setdefault(key, set()).add(repr(value))
+    return sorted(key for key, found in values.items() if len(found) > 1)
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def same_data(runs: Iterable[RunRecord]) -> bool:

@@ -79,13 +79,14 @@ class Verdict:
         return dataclasses.replace(self, caveats=(*self.caveats, caveat))
 
 
-def judge(scores: Sequence[Scores], scale: Scale, floors: Mapping[str, float]) -> Verdict:
+def judge(scores: Sequence[Scores], scale: Scale, floors: Mapping[str, float], tuning: str = UNTUNED) -> Verdict:
     """Compare every pair of configurations.
 
     Args:
         scores: one entry per configuration; those without a score are passed over.
         scale: what the scores mean.
         floors: trivial answers, by name, in the same unit.
+        tuning: what to say of how the settings were chosen.
     """
     sign = 1 if scale.direction == "min" else -1
     scored = sorted((s for s in scores if s.values), key=lambda s: sign * s.mean)
@@ -97,7 +98,7 @@ def judge(scores: Sequence[Scores], scale: Scale, floors: Mapping[str, float]) -
         _pair(first, second, difference, float(p), scale, len(couples))
         for (first, second), difference, p in zip(couples, differences, corrected, strict=True)
     )
-    caveats = [UNTUNED, *_below_floor(scored, scale, floors)]
+    caveats = [tuning, *_below_floor(scored, scale, floors)]
     return Verdict(_separation(scored, differences, scale), pairs, tuple(caveats))
 
 

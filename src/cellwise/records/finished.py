@@ -11,7 +11,10 @@ from cellwise.records.environment import code_sha256
 
 def is_finished(folder: Path) -> bool:
     """Whether the run is finished: `summary.json` is written last, whole."""
-    return (folder / "summary.json").exists()
+    try:
+        return "value" in json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return False  # none, or damaged: then the run is to be made again
 
 
 def finished_note(folder: Path) -> str:

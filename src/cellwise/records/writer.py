@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import os
@@ -12,7 +13,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import yaml
 
@@ -40,19 +41,19 @@ class RunWriter:
 
     Args:
         folder: the run's folder; what an earlier, unfinished start left there is removed, a finished record is kept
-        beside
-            it as `seed-<n>.replaced-<k>`.
+            beside it as `seed-<n>.replaced-<k>`.
         info: what `run.json` says at the start.
         config: resolved and plain; becomes `config.yaml`.
 
     Raises:
-        CellwiseError: the folder can't be written.
+        CellwiseError: the folder can't be written, or another process is making this run.
     """
 
     def __init__(self, folder: Path, info: RunInfo, config: Mapping[str, Any]):
         self.folder, self.info = folder, info
         self._mirrors: list[Mirror] = []
         try:
+            self._lock = _locked(folder)
             _make_room(folder)
             (folder / "views").mkdir(parents=True)
             (folder / "checkpoints").mkdir()
@@ -113,11 +114,24 @@ class RunWriter:
     def _close(self, summary: Summary | None) -> None:
         self._metrics.close()
         self._log.close()
+        self._lock.close()
         for mirror in self._mirrors:
             mirror.close(summary)
 
     def _write_info(self) -> None:
         write_atomically(self.folder / "run.json", json.dumps(self.info.to_dict(), indent=2) + "\n")
+
+
+def _locked(folder: Path) -> IO[str]:
+    """Return an open file whose lock says that this process makes the run; the system drops it with the process."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    file = open(folder.with_name(f".{folder.name}.lock"), "w", encoding="utf-8")  # noqa: SIM115 (held for the run)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise CellwiseError(f"{folder} is being run by another process; wait for it, or stop it") from error
+    return file
 
 
 def _make_room(folder: Path) -> None:
@@ -127,7 +141,12 @@ def _make_room(folder: Path) -> None:
         while (aside := folder.with_name(f"{folder.name}.replaced-{number}")).exists():
             number += 1
         folder.rename(aside)
-    for name in ("config.yaml", "run.json", "metrics.jsonl"):  # log.txt goes on, with the earlier start in it
+    for name in (
+        "summary.json",
+        "config.yaml",
+        "run.json",
+        "metrics.jsonl",
+    ):  # log.txt goes on, with the earlier start in it
         (folder / name).unlink(missing_ok=True)
     for part in ("views", "checkpoints"):
         for path in (folder / part).glob("*"):

@@ -44,6 +44,8 @@ def write_page(study: Study, path: Path) -> Path:
     Raises:
         CellwiseError: the file cannot be written.
     """
+    if path.exists() and not path.is_file():
+        raise CellwiseError(f"cannot write {path}: it is not a file; give --out a name such as report.html")
     content = render_page(study).encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -170,7 +170,7 @@ def _reap(running: dict[int, _Running]) -> Iterator[tuple[int, Result]]:
         one.pipe.close()
         del running[number]
         status, note = one.told or ("failed", _ending(one.process.exitcode))
-        if status == "failed":
+        if one.told is None:  # it could not write its own end
             mark_failed(one.run.folder, note)
         yield number, Result(one.run, status, note, time.monotonic() - one.started)
 
