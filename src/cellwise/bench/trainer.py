@@ -16,6 +16,7 @@ from cellwise.cells.registry import build_cell
 from cellwise.sweep.plan import plan
 from cellwise.tasks import build_task
 from cellwise.tasks.contract import Task
+from cellwise.tasks.language.columns import IGNORED
 from cellwise.training.module import TrainingModule, detached
 from cellwise.training.selection import Selection
 from cellwise.training.settings import RunSettings, read
@@ -70,7 +71,7 @@ def _plain(task: Task, settings: RunSettings) -> Callable[[], Any]:
             if number == _STEPS:
                 return
             logits, state = network(inputs, state)
-            loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100)
+            loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(network.parameters(), settings.optim.clip_norm or 0.0)

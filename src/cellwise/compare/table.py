@@ -13,14 +13,9 @@ import numpy as np
 from cellwise.compare.groups import Group, group_runs
 from cellwise.compare.statistics import interquartile_mean, mean_interval
 from cellwise.compare.verdict import UNTUNED, Scale, Scores, Verdict, judge
+from cellwise.records.identity import what_counts
 from cellwise.records.schema import Summary
 from cellwise.records.store import RunRecord, Study
-
-# What a comparison is between, and keys that say which of equal runs it is, where it ran and how it was logged.
-_NOT_SETTINGS = {
-    *("cell", "cell_modules", "seed", "study", "runs_dir", "data_dir", "again", "logger", "data.path"),
-    *("trainer.accelerator", "trainer.threads", "trainer.engine", "trainer.log_every_steps"),
-}
 
 
 @dataclass(frozen=True)
@@ -137,7 +132,9 @@ def compare_group(group: Group) -> Comparison:
 
 def _tuning(group: Group) -> str:
     """Say that nothing was tuned, or which settings besides the cell differ between the runs."""
-    differing = settings_that_differ(run.config for run in group.runs if run.summary is not None)
+    # Runs of one identity have the same settings, so one of each is read.
+    one_each = {(run.cell, run.identity): run for run in group.runs if run.summary is not None}
+    differing = settings_that_differ(run.config for run in one_each.values())
     if not differing:
         return UNTUNED
     named = ", ".join(differing[:4]) + (", ..." if len(differing) > 4 else "")
@@ -145,12 +142,11 @@ def _tuning(group: Group) -> str:
 
 
 def settings_that_differ(configs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the keys, besides the cell's own and those that say where and how a run was made, with several values."""
+    """Return the keys with several values that decide a result, besides the cell's own."""
     values: dict[str, set[str]] = {}
     for config in configs:
-        for key, value in _flat(config):
-            if key.split(".")[0] not in _NOT_SETTINGS and key not in _NOT_SETTINGS:
-                values.setdefault(key, set()).add(repr(value))
+        for key, value in _flat({group: value for group, value in what_counts(config).items() if group != "cell"}):
+            values.setdefault(key, set()).add(repr(value))
     return sorted(key for key, found in values.items() if len(found) > 1)
 
 

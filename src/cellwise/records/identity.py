@@ -23,12 +23,23 @@ def identity(config: Mapping[str, Any]) -> str:
     Args:
         config: as composed; seed, machine and logging keys don't count.
     """
-    counted = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
-    # A text is what it holds, not where it lies.
-    counted["data"] = {k: v for k, v in config["data"].items() if k != "path" or not config["data"].get("sha256")}
-    counted["trainer"] = {k: v for k, v in config["trainer"].items() if k not in _NOT_IDENTITY_OF_TRAINER}
+    counted = what_counts(config)
     counted["cell_source"] = cell_source_sha256(cell_info(config["cell"]["name"]).factory)
     return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def what_counts(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a configuration that decides a result: without seed, machine and logging keys.
+
+    Args:
+        config: as composed, or as a record holds it.
+    """
+    counted = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
+    data, trainer = config.get("data", {}), config.get("trainer", {})
+    # A text is what it holds, not where it lies.
+    counted["data"] = {k: v for k, v in data.items() if k != "path" or not data.get("sha256")}
+    counted["trainer"] = {k: v for k, v in trainer.items() if k not in _NOT_IDENTITY_OF_TRAINER}
+    return counted
 
 
 def run_folder(config: Mapping[str, Any]) -> Path:

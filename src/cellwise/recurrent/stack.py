@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -17,6 +17,8 @@ from cellwise.recurrent.guard import Lengths, blank, check_lengths, reverse
 from cellwise.recurrent.maps import LinearMap
 from cellwise.recurrent.trace import Trace, Watcher
 from cellwise.recurrent.weights import GateWeights, Weights
+
+_RunOne = Callable[[int, Tensor, State, Lengths | None], tuple[Tensor, State]]
 
 
 class Stack(nn.Module):
@@ -109,6 +111,34 @@ class Stack(nn.Module):
         return weights
 
     def _run(self, x: Tensor, state: Mapping[str, Tensor] | None, lengths: Any) -> tuple[Tensor, State]:
+        def one(place: int, source: Tensor, start: State, guard: Lengths | None) -> tuple[Tensor, State]:
+            if source.shape[0] == 0:
+                return source.new_zeros(*source.shape[:-1], self.hidden_size), start
+            return ENGINES[self.engine](self._at(place), source, start, guard)
+
+        return self._through(x, state, lengths, one)
+
+    def _trace(self, x: Tensor, state: Mapping[str, Tensor] | None, lengths: Any) -> Trace:
+        if x.shape[0] == 0:
+            raise ValueError("a trace needs at least one step of time")
+        seen: list[Watcher] = []
+
+        def one(place: int, source: Tensor, start: State, guard: Lengths | None) -> tuple[Tensor, State]:
+            watcher = Watcher()
+            seen.append(watcher)
+            if self._backward(place):
+                watcher.turn(guard)
+            return reference.run(self._at(place), source, start, guard, watcher)
+
+        output, last = self._through(x, state, lengths, one)
+        gates = {name: torch.stack([s.over_time(s.gates, name) for s in seen]) for name in seen[0].gates}
+        states = {name: torch.stack([s.over_time(s.states, name) for s in seen]) for name in seen[0].states}
+        return Trace(gates, states, output, last)
+
+    def _through(
+        self, x: Tensor, state: Mapping[str, Tensor] | None, lengths: Any, one: _RunOne
+    ) -> tuple[Tensor, State]:
+        """Walk over layers and directions; `one` runs each, on its input in its own order of time."""
         start = self._start(x, state)
         x, guard = self._guarded(x, lengths)
         last: list[State] = []
@@ -116,44 +146,15 @@ class Stack(nn.Module):
             outputs = []
             for direction in range(self.directions):
                 place = layer * self.directions + direction
-                output, new = self._one(place, x, start[place], guard)
-                outputs.append(output)
+                backward = self._backward(place)
+                output, new = one(place, reverse(x, guard) if backward else x, start[place], guard)
+                outputs.append(reverse(output, guard) if backward else output)
                 last.append(new)
             x = self._joined(outputs, layer)
         return x, self._stacked(last)
 
-    def _one(self, place: int, x: Tensor, state: State, lengths: Lengths | None) -> tuple[Tensor, State]:
-        if x.shape[0] == 0:
-            return x.new_zeros(*x.shape[:-1], self.hidden_size), state
-        backward = place % self.directions == 1
-        source = reverse(x, lengths) if backward else x
-        output, new = ENGINES[self.engine](self._at(place), source, state, lengths)
-        return (reverse(output, lengths) if backward else output), new
-
-    def _trace(self, x: Tensor, state: Mapping[str, Tensor] | None, lengths: Any) -> Trace:
-        start = self._start(x, state)
-        x, guard = self._guarded(x, lengths)
-        if x.shape[0] == 0:
-            raise ValueError("a trace needs at least one step of time")
-        last: list[State] = []
-        seen: list[Watcher] = []
-        for layer in range(self.num_layers):
-            outputs = []
-            for direction in range(self.directions):
-                place = layer * self.directions + direction
-                source = reverse(x, guard) if direction else x
-                watch = Watcher()
-                output, new = reference.run(self._at(place), source, start[place], guard, watch)
-                if direction:
-                    output = reverse(output, guard)
-                    watch.turn(guard)
-                outputs.append(output)
-                last.append(new)
-                seen.append(watch)
-            x = self._joined(outputs, layer)
-        gates = {name: torch.stack([s.over_time(s.gates, name) for s in seen]) for name in seen[0].gates}
-        states = {name: torch.stack([s.over_time(s.states, name) for s in seen]) for name in seen[0].states}
-        return Trace(gates, states, x, self._stacked(last))
+    def _backward(self, place: int) -> bool:
+        return place % self.directions == 1
 
     def _joined(self, outputs: list[Tensor], layer: int) -> Tensor:
         x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)

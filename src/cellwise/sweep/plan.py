@@ -46,18 +46,23 @@ def plan(overrides: Sequence[str], sweep: Mapping[str, Sequence[Any]] | None = N
         if key in swept:
             raise CellwiseError(f"{key} can't be swept: a sweep is one study in one folder; give one {key}")
     choices = list(_choices(swept))
-    configs = [pin_data(compose_config([*fixed, *choice])) for choice in choices]
-    chosen: Sequence[str | None] = seeds or [None]
-    by_seed = [[_with_seed(config, seed) for config in configs] for seed in chosen]
     if seeds and any("${" in word for words in [fixed, *choices] for word in words):
         # Something follows the seed (data.seed=${seed}), so a configuration has to be composed for each.
-        by_seed = [[pin_data(compose_config([*fixed, *c, f"seed={s}"])) for c in choices] for s in seeds]
+        by_seed = [_composed([*fixed, f"seed={seed}"], choices) for seed in seeds]
+    else:
+        configs = _composed(fixed, choices)
+        chosen: Sequence[str | None] = seeds or [None]
+        by_seed = [[_with_seed(config, seed) for config in configs] for seed in chosen]
     runs = [PlannedRun(config, run_folder(config)) for same_seed in by_seed for config in same_seed]
     folders = [run.folder for run in runs]
     for run in runs:
         if folders.count(run.folder) > 1:
             raise CellwiseError(f"the sweep means {run.label} twice ({run.folder}); give each value once")
     return runs
+
+
+def _composed(fixed: Sequence[str], choices: Sequence[list[str]]) -> list[Config]:
+    return [pin_data(compose_config([*fixed, *choice])) for choice in choices]
 
 
 def _split(overrides: Sequence[str], sweep: Mapping[str, Sequence[Any]]) -> tuple[list[str], dict[str, list[str]]]:

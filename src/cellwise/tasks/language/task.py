@@ -23,7 +23,7 @@ from cellwise.recurrent.layer import Recurrent
 from cellwise.tasks.contract import Learned, Objective, Scores, Split, Task
 from cellwise.tasks.language import views
 from cellwise.tasks.language.columns import IGNORED, Windows
-from cellwise.tasks.language.corpus import Corpus, load_corpus
+from cellwise.tasks.language.corpus import Corpus, build_corpus, load_corpus
 from cellwise.tasks.language.floors import bigram_nll_nats, unigram_nll_nats
 from cellwise.tasks.language.metrics import BitsPerCharacter, Perplexity
 from cellwise.tasks.language.network import LanguageModel
@@ -175,17 +175,19 @@ def _generated(data: Sentences) -> tuple[Corpus, Text]:
 
 
 def _loaded(data: TextSettings, settings: LanguageSettings) -> Corpus:
+    level = settings.task.level
     if data.path is not None and data.sha256 is not None:
-        found = read_own(data.path).sha256
-        if found != data.sha256:
+        raw = read_own(data.path)
+        if raw.sha256 != data.sha256:
             raise CellwiseError(
-                f"{data.path} has changed since the run was planned: its sha256 is {found}, not {data.sha256}; "
+                f"{data.path} has changed since the run was planned: its sha256 is {raw.sha256}, not {data.sha256}; "
                 "type the command again, without data.sha256, for a run on the text as it is"
             )
+        return build_corpus(raw, level=level, vocabulary_size=data.vocabulary_size)
     return load_corpus(
         data.name,
         path=data.path,
-        level=settings.task.level,
+        level=level,
         data_dir=settings.data_dir,
         vocabulary_size=data.vocabulary_size,
     )
