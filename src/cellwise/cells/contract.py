@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Products = Mapping[str, tuple[tuple[str, ...], int]]
+STRUCTURES = ("antisymmetric",)
 State = dict[str, "Tensor"]
 Gates = dict[str, "Tensor"]
 
@@ -48,23 +49,38 @@ class Cell:
         products: in call order, product name -> (names it feeds, width of its operand in hiddens).
         states: names of the tensors carried through time; the first is the output.
         initial: initial value of a state where it is not 0; finite.
-        extras: per-unit parameters (peepholes, gains), name -> initial value.
+        extras: per-unit parameters (peepholes, gains), name -> initial value, or (low, high) to draw it uniformly.
         parts: names fed by a product that are not gates -> the gate whose recurrent part they are. A part gets no
             `W x + b`; the step adds it where the equations say.
         part_biases: parts with a bias of their own, because it can't be merged with the gate's.
+        step_biases: gates whose bias the step adds itself, as `p["bias_<gate>"]`, because something stands between
+            `W x` and it (layer norm); `x[gate]` is `W x` alone, and the bias is zero in a layer without biases.
+        raw: gates that the paper gives x itself: no map where the input has as many features as the layer has units,
+            and an ordinary one where it has not.
+        structure: product -> "antisymmetric" where its matrix is M - M^T for the stored M; each fed name a block.
         retention: state -> gate that says how much of it is kept, for probes.
         bias_offsets: gate -> value added to its bias at initialisation.
+        chrono: gate -> +1 where a large bias keeps the memory, -1 where it lets it go, for chrono initialisation.
+        zoneout: states that zoneout may hold; None for all.
+        affine: the new state is a * state + b with a and b from x alone, unit by unit; so the cell has no products,
+            and the `scan` engine derives all steps at once from the one.
     """
 
     gates: tuple[str, ...] = ()
     products: Products = {}
     states: tuple[str, ...] = ("h",)
     initial: Mapping[str, float] = {}
-    extras: Mapping[str, float] = {}
+    extras: Mapping[str, float | tuple[float, float]] = {}
     parts: Mapping[str, str] = {}
     part_biases: tuple[str, ...] = ()
+    step_biases: tuple[str, ...] = ()
+    raw: tuple[str, ...] = ()
+    structure: Mapping[str, str] = {}
     retention: Mapping[str, str] = {}
     bias_offsets: Mapping[str, float] = {}
+    chrono: Mapping[str, int] = {}
+    zoneout: tuple[str, ...] | None = None
+    affine: bool = False
 
     def step(
         self, x: Mapping[str, Tensor], U: RecurrentProduct, s: Mapping[str, Tensor], p: Mapping[str, Tensor]
@@ -72,10 +88,10 @@ class Cell:
         """Compute one time step, row by row; units are the last axis (on images: height, width, units).
 
         Args:
-            x: by gate, its share `W x + b` of the input, (batch, ..., hidden).
+            x: by gate, its share `W x + b` of the input (see `step_biases`, `raw`), (batch, ..., hidden).
             U: the recurrent products; see `RecurrentProduct`. Called once per product, in the declared order.
             s: the state before the step, by name, (batch, ..., hidden).
-            p: the extras, by name, (hidden,).
+            p: the extras by name, and the biases that the step adds itself as `bias_<gate>`, (hidden,).
 
         Returns:
             The new state by name, and the gates by name (it may return more names than `gates`).
@@ -128,12 +144,13 @@ def _returned_problem(cell: Cell, returned: object, before: Mapping[str, Tensor]
 
 
 def _problems(cell: Cell) -> list[str]:
-    return _name_problems(cell) + _product_problems(cell) + _value_problems(cell)
+    found = _name_problems(cell) + _product_problems(cell)
+    return found or _member_problems(cell) + _number_problems(cell)
 
 
 def _name_problems(cell: Cell) -> list[str]:
     found = []
-    for attribute in ("gates", "states", "part_biases"):
+    for attribute in ("gates", "states", "part_biases", "step_biases", "raw"):
         names = getattr(cell, attribute)
         if not isinstance(names, tuple) or not all(isinstance(n, str) and n.isidentifier() for n in names):
             found.append(f"{attribute} must be a tuple of names, not {names!r}")
@@ -179,25 +196,63 @@ def _product_problems(cell: Cell) -> list[str]:
     return found + [f"part {part!r} is fed by no product" for part in cell.parts if part not in fed_names]
 
 
-def _value_problems(cell: Cell) -> list[str]:
+def _member_problems(cell: Cell) -> list[str]:
     found = []
     for attribute, allowed in (
         ("initial", cell.states),
         ("retention", cell.states),
+        ("zoneout", cell.states),
         ("bias_offsets", cell.gates),
+        ("chrono", cell.gates),
+        ("step_biases", cell.gates),
+        ("raw", cell.gates),
+        ("structure", tuple(cell.products)),
     ):
         found += [
-            f"{attribute} names {name!r}; allowed: {', '.join(allowed)}"
-            for name in getattr(cell, attribute)
+            f"{attribute} names {name!r}; allowed: {', '.join(allowed) or 'nothing'}"
+            for name in getattr(cell, attribute) or ()
             if name not in allowed
         ]
-    for attribute in ("initial", "extras", "bias_offsets"):
-        found += [
-            f"{attribute}[{name!r}] is {value!r}; it must be a finite number"
-            for name, value in getattr(cell, attribute).items()
-            if not isinstance(value, int | float) or not math.isfinite(value)
-        ]
+    found += [
+        f"extras names {name!r}; what the step adds itself has that name"
+        for name in cell.extras
+        if _is_bias(cell, name)
+    ]
+    for product, structure in cell.structure.items():
+        if structure not in STRUCTURES:
+            found.append(f"structure[{product!r}] is {structure!r}; allowed: {', '.join(STRUCTURES)}")
+        elif product in cell.products and cell.products[product][1] != 1:
+            found.append(f"structure[{product!r}] wants a square matrix, so an operand of width 1")
+    if cell.affine and cell.products:
+        found.append("affine says that the state is not multiplied by a matrix, but products names some")
     return found
+
+
+def _is_bias(cell: Cell, name: str) -> bool:
+    return name in {f"bias_{gate}" for gate in cell.step_biases}
+
+
+def _number_problems(cell: Cell) -> list[str]:
+    found = [
+        f"{attribute}[{name!r}] is {value!r}; it must be a finite number"
+        for attribute in ("initial", "bias_offsets")
+        for name, value in getattr(cell, attribute).items()
+        if not _is_finite(value)
+    ]
+    found += [
+        f"extras[{name!r}] is {value!r}; it must be a finite number, or two: (low, high)"
+        for name, value in cell.extras.items()
+        if not _is_finite(value) and not (isinstance(value, tuple) and len(value) == 2 and all(map(_is_finite, value)))
+    ]
+    return found + [
+        f"chrono[{gate!r}] is {sign!r}; allowed: 1 (a large bias keeps), -1 (it lets go)"
+        for gate, sign in cell.chrono.items()
+        if sign not in (1, -1)
+    ]
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _repeated(names: list[str]) -> list[str]:

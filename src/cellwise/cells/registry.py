@@ -23,7 +23,8 @@ from cellwise.errors import CellwiseError, unknown
 
 C = TypeVar("C", bound=type[Cell])
 
-_BUILT_IN = ("rnn", "lstm", "gru")  # modules of cellwise.cells, in the order of the field's first chapter
+# Modules of cellwise.cells, in the order of the field's first chapter.
+_BUILT_IN = ("rnn", "lstm", "gru")
 
 # Names people look for that are another cell's option or layer: what to type instead.
 _INSTEAD = {
@@ -71,8 +72,9 @@ class CellInfo:
     gates: tuple[str, ...]
     products: Products
     states: tuple[str, ...]
-    extras: Mapping[str, float]
+    extras: Mapping[str, float | tuple[float, float]]
     factory: type[Cell]
+    fixed: Mapping[str, Any]  # constructor arguments that make this name out of a family's class
 
 
 _cells: dict[str, CellInfo] = {}
@@ -86,6 +88,7 @@ def register_cell(
     paper: str = ...,
     equations: Iterable[str] = ...,
     differences: Iterable[str] = ...,
+    fixed: Mapping[str, Any] | None = ...,
 ) -> Callable[[C], C]: ...
 @overload
 def register_cell(
@@ -95,6 +98,7 @@ def register_cell(
     paper: str = ...,
     equations: Iterable[str] = ...,
     differences: Iterable[str] = ...,
+    fixed: Mapping[str, Any] | None = ...,
 ) -> C: ...
 def register_cell(
     name: str,
@@ -103,6 +107,7 @@ def register_cell(
     paper: str = "",
     equations: Iterable[str] = (),
     differences: Iterable[str] = (),
+    fixed: Mapping[str, Any] | None = None,
 ) -> Any:
     """Register a cell under a name; call it with the class, or use it as a decorator.
 
@@ -112,12 +117,15 @@ def register_cell(
         paper: source, for `cellwise cells NAME`.
         equations: the formulas, one a line.
         differences: departures from the paper or from torch.nn.
+        fixed: constructor arguments that this name stands for, where one class is a family of cells; no options then.
 
     Raises:
         CellwiseError: the name is taken or ill-formed, or the cell's data contradict each other.
     """
     if factory is None:
-        return lambda cls: register_cell(name, cls, paper=paper, equations=equations, differences=differences)
+        return lambda cls: register_cell(
+            name, cls, paper=paper, equations=equations, differences=differences, fixed=fixed
+        )
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise CellwiseError(f"cell name {name!r} must be lower_snake, for example 'my_cell'")
     if not (isinstance(factory, type) and issubclass(factory, Cell)):
@@ -125,8 +133,9 @@ def register_cell(
     taken = _cells.get(name)
     if taken is not None and not _same_class(taken.factory, factory):
         raise CellwiseError(f"cell {name!r} is registered already, by {taken.factory.__module__}; choose another name")
-    options = _options(name, factory)
-    cell = factory(**{o.name: o.default for o in options})
+    fixed = dict(fixed or {})
+    options = tuple(option for option in _options(name, factory) if option.name not in fixed)
+    cell = factory(**{o.name: o.default for o in options}, **fixed)
     check_declaration(cell, name)
     _cells[name] = CellInfo(
         name=name,
@@ -139,6 +148,7 @@ def register_cell(
         states=cell.states,
         extras=cell.extras,
         factory=factory,
+        fixed=fixed,
     )
     return factory
 
@@ -175,7 +185,7 @@ def build_cell(name: str, options: Mapping[str, Any] | None = None) -> Cell:
     for key in given:
         if key not in known:
             raise unknown(f"option of cell {name!r}", key, known)
-    cell = info.factory(**{key: known[key].check(name, value) for key, value in given.items()})
+    cell = info.factory(**{key: known[key].check(name, value) for key, value in given.items()}, **info.fixed)
     check_declaration(cell, name)
     return cell
 

@@ -9,17 +9,20 @@ import ast
 import hashlib
 import inspect
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from cellwise.cells.contract import Cell
 from cellwise.errors import CellwiseError
 
 
-def cell_source_sha256(factory: type[Cell]) -> str:
+def cell_source_sha256(factory: type[Cell], fixed: Mapping[str, Any] | None = None) -> str:
     """Return the sha256 of a cell's code.
 
     Args:
         factory: the cell's class.
+        fixed: the constructor arguments that make a cell out of a family's class, as the registry holds them.
 
     Raises:
         CellwiseError: the class has no source file (typed into a prompt).
@@ -35,7 +38,8 @@ def cell_source_sha256(factory: type[Cell]) -> str:
             f"cell class {factory.__name__!r} of {module.__name__ if module else factory.__module__!r} has no source "
             "file, so its runs could not be told apart; put it into a .py file and give cell_modules=[that file]"
         )
-    return hashlib.sha256(_canonical(text, factory.__qualname__).encode()).hexdigest()
+    member = f"\n{sorted(fixed.items())}" if fixed else ""
+    return hashlib.sha256((_canonical(text, factory.__qualname__) + member).encode()).hexdigest()
 
 
 def _canonical(text: str, class_name: str) -> str:

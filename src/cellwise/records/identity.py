@@ -24,7 +24,8 @@ def identity(config: Mapping[str, Any]) -> str:
         config: as composed; seed, machine and logging keys don't count.
     """
     counted = what_counts(config)
-    counted["cell_source"] = cell_source_sha256(cell_info(config["cell"]["name"]).factory)
+    info = cell_info(config["cell"]["name"])
+    counted["cell_source"] = cell_source_sha256(info.factory, info.fixed)
     return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:8]
 
 

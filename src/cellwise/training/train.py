@@ -106,6 +106,7 @@ def train(config: Mapping[str, Any], *, progress: Progress | None = None, own_pr
 
 
 def _info(config: Mapping[str, Any], settings: RunSettings, task: Task, threads: int) -> RunInfo:
+    cell = cell_info(settings.cell)
     return RunInfo(
         status="running",
         cell=settings.cell,
@@ -121,7 +122,7 @@ def _info(config: Mapping[str, Any], settings: RunSettings, task: Task, threads:
         versions=versions(),
         git=git_state(),
         code_sha256=code_sha256(),
-        cell_sha256=cell_source_sha256(cell_info(settings.cell).factory),
+        cell_sha256=cell_source_sha256(cell.factory, cell.fixed),
         data=dict(task.checksums),
     )
 
