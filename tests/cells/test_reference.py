@@ -10,9 +10,10 @@ import torch
 from cellwise.cells.registry import build_cell, cell_names
 from cellwise.recurrent.layer import ConvRecurrent, Recurrent
 from cellwise.testing.contract import option_variants
-from cellwise.testing.layers import dense, images, numbers
+from cellwise.testing.layers import dense, images, numbers, reached_state
 from tests.cells.mutants import MUTANTS, Step
-from tests.cells.reference.layer import REFERENCES, Reference, case_id, expected_steps
+from tests.cells.reference.layer import REFERENCES, case_id, expected_steps
+from tests.cells.reference.weights import Reference
 
 TIME, BATCH = 6, 3
 
@@ -20,9 +21,7 @@ TIME, BATCH = 6, 3
 def worst(reference: Reference, layer: Recurrent | ConvRecurrent, *image: int) -> float:
     """Largest difference from the reference over every state and gate of every step."""
     x = numbers(TIME, BATCH, layer.input_size, *image)
-    start = {
-        name: numbers(1, BATCH, layer.hidden_size, *image, seed=60 + n) for n, name in enumerate(layer.cell.states)
-    }
+    start = reached_state(layer, BATCH, *image)
     expected = expected_steps(reference, layer, x, start)
     with torch.no_grad():
         trace = layer.trace(x, start)
@@ -30,7 +29,10 @@ def worst(reference: Reference, layer: Recurrent | ConvRecurrent, *image: int) -
     found = {name: value[0] for name, value in (trace.gates | trace.states).items()}
     assert set(found) == set(expected)
     pairs = [(found[name], expected[name]) for name in expected]
-    pairs += [(output, expected["h"]), *((value[0], expected[name][-1]) for name, value in state.items())]
+    pairs += [
+        (output, expected[layer.cell.states[0]]),
+        *((value[0], expected[name][-1]) for name, value in state.items()),
+    ]
     return max((value - wanted).abs().max().item() for value, wanted in pairs)
 
 

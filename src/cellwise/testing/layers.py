@@ -42,12 +42,15 @@ def numbers(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 2) -> T
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 
-def reached_state(layer: Recurrent, batch: int) -> dict[str, Tensor]:
-    """Return the state after three random steps: any numbers would not do, a state may have to be positive."""
+def reached_state(layer: Recurrent | ConvRecurrent, batch: int, *image: int) -> dict[str, Tensor]:
+    """Return the state after three random steps: any numbers would not do, a state may have to be positive.
+
+    `image` is height and width, on images.
+    """
     dtype = next(layer.parameters()).dtype
-    x = numbers(3, batch, layer.input_size, dtype=dtype, seed=7)
+    x = numbers(3, batch, layer.input_size, *image, dtype=dtype, seed=7)
     with torch.no_grad():
-        _, state = layer(x.transpose(0, 1) if layer.batch_first else x)
+        _, state = layer(x.transpose(0, 1) if isinstance(layer, Recurrent) and layer.batch_first else x)
     return {name: value.clone() for name, value in state.items()}
 
 

@@ -5,10 +5,12 @@ The update gate weighs the old state, as in equation 7: h' = z h + (1 - z) h~.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from tests.cells.reference.maps import Map, per_unit, sigma
-from tests.cells.reference.weights import Array, NumpyWeights
+from tests.cells.reference.weights import Array, Case, NumpyWeights
 
 
 def gru(x: Array, state: dict[str, Array], w: NumpyWeights, product: Map, *, reset: str) -> list[dict[str, Array]]:
@@ -30,3 +32,9 @@ def gru(x: Array, state: dict[str, Array], w: NumpyWeights, product: Map, *, res
         h = z * h + (1 - z) * candidate
         steps.append({"h": h, "reset": r, "update": z, "candidate": candidate})
     return steps
+
+
+CASES: list[Case] = [
+    ("gru", {"reset": "after"}, partial(gru, reset="after")),
+    ("gru", {"reset": "before"}, partial(gru, reset="before")),
+]

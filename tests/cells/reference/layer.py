@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,25 +9,12 @@ import torch
 from torch import Tensor
 
 from cellwise.recurrent.layer import ConvRecurrent, Recurrent
-from tests.cells.reference.gru import gru
-from tests.cells.reference.lstm import lstm
+from tests.cells.reference import gru, lstm, rnn
 from tests.cells.reference.maps import convolution, dense
-from tests.cells.reference.rnn import rnn
-from tests.cells.reference.weights import Array, numpy_weights
-
-Reference = Callable[..., list[dict[str, Array]]]
+from tests.cells.reference.weights import Case, Reference, numpy_weights
 
 # Every registered cell under every combination of its listed options.
-REFERENCES: list[tuple[str, dict[str, Any], Reference]] = [
-    ("rnn", {"nonlinearity": "tanh"}, partial(rnn, nonlinearity="tanh")),
-    ("rnn", {"nonlinearity": "relu"}, partial(rnn, nonlinearity="relu")),
-    ("lstm", {}, partial(lstm, peepholes=False, coupled=False)),
-    ("peephole_lstm", {}, partial(lstm, peepholes=True, coupled=False)),
-    ("coupled_lstm", {"peepholes": True}, partial(lstm, peepholes=True, coupled=True)),
-    ("coupled_lstm", {"peepholes": False}, partial(lstm, peepholes=False, coupled=True)),
-    ("gru", {"reset": "after"}, partial(gru, reset="after")),
-    ("gru", {"reset": "before"}, partial(gru, reset="before")),
-]
+REFERENCES: list[Case] = [case for module in (rnn, lstm, gru) for case in module.CASES]
 
 
 def case_id(value: Any) -> str:

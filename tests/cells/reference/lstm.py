@@ -9,10 +9,12 @@ On images this is equation 3 of Shi et al. 2015, with one peephole a channel.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from tests.cells.reference.maps import Map, per_unit, sigma
-from tests.cells.reference.weights import Array, NumpyWeights
+from tests.cells.reference.weights import Array, Case, NumpyWeights
 
 
 def lstm(
@@ -37,3 +39,11 @@ def lstm(
         y = np.tanh(c) * o
         steps.append({"h": y, "c": c, "input": i, "forget": f, "candidate": z, "output": o})
     return steps
+
+
+CASES: list[Case] = [
+    ("lstm", {}, partial(lstm, peepholes=False, coupled=False)),
+    ("peephole_lstm", {}, partial(lstm, peepholes=True, coupled=False)),
+    ("coupled_lstm", {"peepholes": True}, partial(lstm, peepholes=True, coupled=True)),
+    ("coupled_lstm", {"peepholes": False}, partial(lstm, peepholes=False, coupled=True)),
+]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from tests.cells.reference.maps import Map, per_unit
-from tests.cells.reference.weights import Array, NumpyWeights
+from tests.cells.reference.weights import Array, Case, NumpyWeights
 
 
 def rnn(
@@ -20,3 +22,9 @@ def rnn(
         h = np.tanh(a) if nonlinearity == "tanh" else np.where(a > 0, a, 0)
         steps.append({"h": h, "candidate": h})
     return steps
+
+
+CASES: list[Case] = [
+    ("rnn", {"nonlinearity": "tanh"}, partial(rnn, nonlinearity="tanh")),
+    ("rnn", {"nonlinearity": "relu"}, partial(rnn, nonlinearity="relu")),
+]
