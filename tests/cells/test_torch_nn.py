@@ -41,7 +41,7 @@ def copy_by_hand(name: str, module: nn.Module, layer: Recurrent) -> None:
                 for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             }
             for gate, weights in ours.items():
-                assert weights.recurrent is not None and weights.bias is not None
+                assert weights.input is not None and weights.recurrent is not None and weights.bias is not None
                 weights.input.copy_(blocks["weight_ih"][gate])
                 weights.recurrent.copy_(blocks["weight_hh"][gate])
                 if weights.recurrent_bias is None:

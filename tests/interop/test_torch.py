@@ -91,7 +91,7 @@ def test_there_and_back_no_bit_changes(name: str, options: dict[str, Any], kind:
 def test_dtype_training_and_dropout_come_along(dtype: torch.dtype) -> None:
     module = nn.LSTM(INPUT, HIDDEN, 2, dropout=0.25, dtype=dtype).eval()
     layer = cw.from_torch(module)
-    assert (next(layer.parameters()).dtype, layer.dropout, layer.training) == (dtype, 0.25, False)
+    assert (next(layer.parameters()).dtype, layer.options.dropout, layer.training) == (dtype, 0.25, False)
     back = cw.to_torch(layer.train())
     assert (next(back.parameters()).dtype, back.dropout, back.training) == (dtype, 0.25, True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -238,28 +239,30 @@ def test_a_cell_that_can_not_be_pickled_is_caught() -> None:
         copies.check_copies(lambda: Faulty(lambda x, U, s, p: right(x, U, s, p)))
 
 
-def state_off_by_a_little(weights: Any, x: Any, state: Any, lengths: Any) -> Any:
-    output, last = reference.run(weights, x, state, lengths)
+def state_off_by_a_little(weights: Any, x: Any, state: Any, conditions: Any) -> Any:
+    output, last = reference.run(weights, x, state, conditions)
     return output, {name: value * (1 + 1e-4) for name, value in last.items()}
 
 
-def gradient_off_by_a_little(weights: Any, x: Any, state: Any, lengths: Any) -> Any:
-    output, last = reference.run(weights, x, state, lengths)
+def gradient_off_by_a_little(weights: Any, x: Any, state: Any, conditions: Any) -> Any:
+    output, last = reference.run(weights, x, state, conditions)
     return output + 1e-4 * (output - output.detach()), last
 
 
-def lengths_ignored(weights: Any, x: Any, state: Any, lengths: Any) -> Any:
-    return reference.run(weights, x, state)
+def lengths_ignored(weights: Any, x: Any, state: Any, conditions: Any) -> Any:
+    return reference.run(weights, x, state, dataclasses.replace(conditions, lengths=None))
 
 
-def padding_seen(weights: Any, x: Any, state: Any, lengths: Any) -> Any:
-    output, last = reference.run(weights, x, state, lengths)
+def padding_seen(weights: Any, x: Any, state: Any, conditions: Any) -> Any:
+    output, last = reference.run(weights, x, state, conditions)
     return output, {name: value + len(x) for name, value in last.items()}
 
 
-def initial_state_at_length_0(weights: Any, x: Any, state: Any, lengths: Any) -> Any:
-    output, last = reference.run(weights, x, state, lengths)
-    empty = torch.zeros(x.shape[1], 1, dtype=torch.bool) if lengths is None else lengths.steps[:, None] == 0
+def initial_state_at_length_0(weights: Any, x: Any, state: Any, conditions: Any) -> Any:
+    output, last = reference.run(weights, x, state, conditions)
+    empty = torch.zeros(x.shape[1], 1, dtype=torch.bool)
+    if conditions.lengths is not None:
+        empty = conditions.lengths.steps[:, None] == 0
     return output, {name: value.masked_fill(empty, 0.0) for name, value in last.items()}  # onnxruntime's rule
 
 

@@ -25,3 +25,29 @@ def tanh(v: Tensor) -> Tensor:
 def relu(v: Tensor) -> Tensor:
     """max(v, 0), elementwise."""
     return v.relu()
+
+
+def exp(v: Tensor) -> Tensor:
+    """Exponential function, elementwise."""
+    return v.exp()
+
+
+def log_sigmoid(v: Tensor) -> Tensor:
+    """log(sigmoid(v)) = min(v, 0) - log(1 + exp(-|v|)), elementwise; finite where sigmoid(v) is rounded to 0.
+
+    `minimum` halves its derivative at a tie, so that of log_sigmoid at 0, a common number where biases start at 0, is
+    the right 1/2; `clamp` says 1 there.
+    """
+    return v.minimum(v.new_zeros(())) - (-v.abs()).exp().log1p()
+
+
+def maximum(a: Tensor, b: Tensor) -> Tensor:
+    """The larger of two numbers, elementwise."""
+    return a.maximum(b)
+
+
+def join(*tensors: Tensor) -> Tensor:
+    """Lay tensors side by side along their last axis: an operand several hiddens wide."""
+    from torch import cat  # here, because a list of tensors has no method to call
+
+    return cat(tensors, dim=-1)

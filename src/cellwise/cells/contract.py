@@ -61,7 +61,8 @@ class Cell:
         retention: state -> gate that says how much of it is kept, for probes.
         bias_offsets: gate -> value added to its bias at initialisation.
         chrono: gate -> +1 where a large bias keeps the memory, -1 where it lets it go, for chrono initialisation.
-        zoneout: states that zoneout may hold; None for all.
+        free_states: states whose values stand alone, so that zoneout may hold them and a layer may learn where they
+            start; None for all.
         affine: the new state is a * state + b with a and b from x alone, unit by unit; so the cell has no products,
             and the `scan` engine derives all steps at once from the one.
     """
@@ -79,7 +80,7 @@ class Cell:
     retention: Mapping[str, str] = {}
     bias_offsets: Mapping[str, float] = {}
     chrono: Mapping[str, int] = {}
-    zoneout: tuple[str, ...] | None = None
+    free_states: tuple[str, ...] | None = None
     affine: bool = False
 
     def step(
@@ -201,7 +202,7 @@ def _member_problems(cell: Cell) -> list[str]:
     for attribute, allowed in (
         ("initial", cell.states),
         ("retention", cell.states),
-        ("zoneout", cell.states),
+        ("free_states", cell.states),
         ("bias_offsets", cell.gates),
         ("chrono", cell.gates),
         ("step_biases", cell.gates),

@@ -48,6 +48,7 @@ class GRU(Cell):
 
     gates = ("reset", "update", "candidate")
     retention = {"h": "update"}
+    chrono = {"update": 1}
 
     def __init__(self, *, reset: Literal["after", "before"] = "after"):
         self.reset = reset

@@ -54,6 +54,7 @@ class LSTM(Cell):
     products = {"hidden": (gates, 1)}
     states = ("h", "c")
     retention = {"c": "forget"}
+    chrono = {"forget": 1, "input": -1}
 
     def __init__(self, *, forget_bias: float = 1.0):
         self.bias_offsets = {"forget": forget_bias}
@@ -94,6 +95,7 @@ class PeepholeLSTM(Cell):
     states = ("h", "c")
     extras = {"peephole_input": 0.0, "peephole_forget": 0.0, "peephole_output": 0.0}
     retention = {"c": "forget"}
+    chrono = {"forget": 1, "input": -1}
 
     def __init__(self, *, forget_bias: float = 1.0):
         self.bias_offsets = {"forget": forget_bias}
@@ -139,6 +141,7 @@ class CoupledLSTM(Cell):
     products = {"hidden": (gates, 1)}
     states = ("h", "c")
     retention = {"c": "forget"}
+    chrono = {"input": -1}  # f = 1 - i
 
     def __init__(self, *, forget_bias: float = 1.0, peepholes: bool = False):
         self.bias_offsets = {"input": -forget_bias}

@@ -24,13 +24,33 @@ from cellwise.errors import CellwiseError, unknown
 C = TypeVar("C", bound=type[Cell])
 
 # Modules of cellwise.cells, in the order of the field's first chapter.
-_BUILT_IN = ("rnn", "lstm", "gru")
+_BUILT_IN = (
+    "rnn",
+    "lstm",
+    "gru",
+    "greff",
+    "layer_norm",
+    "single_gate",
+    "mut",
+    "indrnn",
+    "scrn",
+    "ode",
+    "minimal",
+    "slstm",
+)
 
 # Names people look for that are another cell's option or layer: what to type instead.
 _INSTEAD = {
     "conv_lstm": "a ConvLSTM is peephole_lstm (Shi et al. 2015) or lstm (keras, OpenSTL) on a convolution: "
     "cw.ConvRecurrent('peephole_lstm', ...)",
-    "cifg": "type coupled_lstm",
+    "cifg": "type coupled_lstm (Greff's CIFG has peepholes: cell.peepholes=true)",
+    "nig": "type no_input_gate_lstm",
+    "nfg": "type no_forget_gate_lstm",
+    "nog": "type no_output_gate_lstm",
+    "niaf": "type no_input_activation_lstm",
+    "noaf": "type no_output_activation_lstm",
+    "fgr": "type full_gate_recurrence_lstm",
+    "np": "type lstm (Greff's NP is the LSTM without peepholes)",
     "vanilla": "type rnn (Greff's 'vanilla LSTM' is peephole_lstm)",
 }
 

@@ -1,7 +1,7 @@
 """Weights between our layers and torch.nn.RNN, LSTM and GRU, both ways.
 
-Differences: torch adds two bias vectors per gate. They come in as their sum and go out as (sum, 0), but for the GRU's
-candidate, whose second bias lies inside the reset gate's product and stays apart.
+Differences: torch adds two bias vectors per gate. They come in as their sum and go out as (sum, 0) unless the layer has
+`recurrent_bias`, but for the GRU's candidate, whose second bias lies inside the reset gate's product and stays apart.
 """
 
 from __future__ import annotations
@@ -12,19 +12,23 @@ from typing import Any
 import torch
 from torch import nn
 
-from cellwise.cells.gru import GRU
 from cellwise.cells.lstm import LSTM
 from cellwise.cells.rnn import RNN
 from cellwise.errors import CellwiseError
 from cellwise.recurrent.engines import native
 from cellwise.recurrent.layer import Recurrent
 from cellwise.recurrent.maps import Dense
+from cellwise.recurrent.options import LayerOptions
 from cellwise.recurrent.weights import Weights
 
 
 @torch.no_grad()
-def from_torch(module: nn.Module) -> Recurrent:
+def from_torch(module: nn.Module, *, recurrent_bias: bool = False) -> Recurrent:
     """Return our layer with the weights of an `nn.RNN`, `nn.LSTM` or `nn.GRU` (copied).
+
+    Args:
+        module: the torch layer.
+        recurrent_bias: keep its two biases a gate apart, so that training it further is the same too.
 
     Raises:
         CellwiseError: another module, or an LSTM with a projection.
@@ -44,6 +48,7 @@ def from_torch(module: nn.Module) -> Recurrent:
         bidirectional=module.bidirectional,
         batch_first=module.batch_first,
         bias=module.bias,
+        recurrent_bias=recurrent_bias and module.bias,
         dropout=module.dropout if module.num_layers > 1 else 0.0,
         **options,
     ).to(next(module.parameters()))
@@ -51,11 +56,15 @@ def from_torch(module: nn.Module) -> Recurrent:
         ours.input_weight.copy_(theirs("weight_ih"))
         ours.recurrent_weight["hidden"].copy_(theirs("weight_hh"))
         if ours.bias is not None:
-            first, second = theirs("bias_ih").clone(), theirs("bias_hh").clone()
-            if ours.part_bias:
-                ours.part_bias["candidate_recurrent"].copy_(second[-module.hidden_size :])
-                second[-module.hidden_size :] = 0
-            ours.bias.copy_(first + second)
+            ours.bias.copy_(theirs("bias_ih"))
+            # The second bias of the GRU's candidate, the last block, is inside the reset gate's product.
+            gates, part = theirs("bias_hh").tensor_split([len(ours.bias) - len(ours.part_bias) * module.hidden_size])
+            for value in ours.part_bias.values():
+                value.copy_(part)
+            if recurrent_bias:
+                ours.recurrent_bias.copy_(gates)
+            else:
+                ours.bias[: len(gates)] += gates
     return layer.train(module.training)
 
 
@@ -66,17 +75,21 @@ def to_torch(layer: Recurrent) -> nn.RNN | nn.LSTM | nn.GRU:
     Raises:
         CellwiseError: torch.nn has no such cell.
     """
-    if not isinstance(layer, Recurrent) or not native.expressible(layer.cell, Dense()):
+    if not isinstance(layer, Recurrent) or not native.expressible(layer.cell, Dense(), layer.options):
         raise CellwiseError(
             f"torch.nn has no {type(layer).__name__} of {layer.cell_name} with these options; to_torch takes Recurrent "
             "layers of rnn, lstm, and gru with reset=after"
         )
+    for key in ("connections", "layer_norm", "learned_state", "locked_dropout", "weight_drop"):
+        value = getattr(layer.options, key)
+        if value != getattr(LayerOptions(), key):
+            raise CellwiseError(f"torch.nn has nothing for {key}={value}; to_torch takes layers without it")
     weights = layer.weights()[0]
     sizes = (layer.input_size, layer.hidden_size, layer.num_layers)
     options: dict[str, Any] = {
         "bias": weights.bias is not None,
         "batch_first": layer.batch_first,
-        "dropout": layer.dropout if layer.num_layers > 1 else 0.0,  # torch warns where no layer follows
+        "dropout": layer.options.dropout if layer.num_layers > 1 else 0.0,  # torch warns where no layer follows
         "bidirectional": layer.directions == 2,
     }
     module: nn.RNN | nn.LSTM | nn.GRU
@@ -86,13 +99,9 @@ def to_torch(layer: Recurrent) -> nn.RNN | nn.LSTM | nn.GRU:
         module = (nn.LSTM if isinstance(layer.cell, LSTM) else nn.GRU)(*sizes, **options)
     module = module.to(weights.input_weight)
     for ours, theirs in _pairs(layer, module):
-        theirs("weight_ih").copy_(ours.input_weight)
-        theirs("weight_hh").copy_(ours.recurrent_weight["hidden"])
-        if ours.bias is not None:
-            theirs("bias_ih").copy_(ours.bias)
-            theirs("bias_hh").zero_()
-            if isinstance(layer.cell, GRU):
-                theirs("bias_hh")[-layer.hidden_size :] = ours.part_bias["candidate_recurrent"]
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        for name, value in zip(names, native.flat_weights(ours, ours.recurrent_weight["hidden"]), strict=False):
+            theirs(name).copy_(value)
     return module.train(layer.training)
 
 

@@ -36,6 +36,8 @@ def what_counts(config: Mapping[str, Any]) -> dict[str, Any]:
         config: as composed, or as a record holds it.
     """
     counted = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
+    if counted.get("budget") is None:
+        counted.pop("budget", None)  # records older than budgets have no such key
     data, trainer = config.get("data", {}), config.get("trainer", {})
     # A text is what it holds, not where it lies.
     counted["data"] = {k: v for k, v in data.items() if k != "path" or not data.get("sha256")}

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from cellwise.cells.contract import Cell, State
 from cellwise.errors import CellwiseError
 from cellwise.recurrent.maps import Convolution, Dense
+from cellwise.recurrent.options import Connections, InputInit, LayerOptions, RecurrentInit
 from cellwise.recurrent.stack import Stack
 from cellwise.recurrent.trace import Trace
 
@@ -28,13 +30,22 @@ class Recurrent(Stack):
         num_layers: layers; each sees the output of the one below.
         bidirectional: run each layer in both directions and concatenate the outputs.
         batch_first: x and output are (batch, time, ...); the state is not changed by this.
-        bias: whether gates have biases.
-        dropout: probability, on the output of each layer but the last, new at each step.
-        engine: `auto`, `reference` or `native`; `layer.engine` says what was chosen.
+        bias, recurrent_bias: one bias a gate, none, or two as torch.nn has.
+        connections: `plain`, `residual` or `skip`.
+        layer_norm: layer normalisation between layers.
+        learned_state: the initial state is a parameter.
+        dropout, locked_dropout: between layers; new at each step, or one mask a sequence.
+        recurrent_dropout: on the operand of each recurrent product, one mask a sequence.
+        zoneout: probability that a unit keeps its old value, or such a probability by state.
+        weight_drop: on the entries of the recurrent matrices.
+        input_init, recurrent_init, chrono: how weights and biases start, in every layer and direction.
+            All of these as `LayerOptions` says, with their sources.
+        engine: `auto`, `reference`, `native` or `scan`; `layer.engine` says what was chosen.
         **cell_options: the cell's own; an unknown one is an error that lists the allowed ones.
 
     Raises:
-        CellwiseError: unknown cell, option or engine; a size that is not a whole number of 1 or more.
+        CellwiseError: unknown cell, option or engine; a size that is not a whole number of 1 or more; an option out of
+            bounds or without meaning for this cell.
     """
 
     def __init__(
@@ -47,7 +58,18 @@ class Recurrent(Stack):
         bidirectional: bool = False,
         batch_first: bool = False,
         bias: bool = True,
+        recurrent_bias: bool = False,
+        connections: Connections = "plain",
+        layer_norm: bool = False,
+        learned_state: bool = False,
         dropout: float = 0.0,
+        locked_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        zoneout: float | Mapping[str, float] = 0.0,
+        weight_drop: float = 0.0,
+        input_init: InputInit = "uniform",
+        recurrent_init: RecurrentInit = "uniform",
+        chrono: int | None = None,
         engine: str = "auto",
         **cell_options: Any,
     ):
@@ -59,15 +81,32 @@ class Recurrent(Stack):
             Dense(),
             Dense(),
             bidirectional=bidirectional,
-            bias=bias,
-            dropout=dropout,
             engine=engine,
+            options=LayerOptions(
+                bias=bias,
+                recurrent_bias=recurrent_bias,
+                connections=connections,
+                layer_norm=layer_norm,
+                learned_state=learned_state,
+                dropout=dropout,
+                locked_dropout=locked_dropout,
+                recurrent_dropout=recurrent_dropout,
+                zoneout=zoneout,
+                weight_drop=weight_drop,
+                input_init=input_init,
+                recurrent_init=recurrent_init,
+                chrono=chrono,
+            ),
             cell_options=cell_options,
         )
         self.batch_first = batch_first
 
     def forward(
-        self, x: Tensor, state: Mapping[str, Tensor] | None = None, lengths: Tensor | list[int] | None = None
+        self,
+        x: Tensor,
+        state: Mapping[str, Tensor] | None = None,
+        lengths: Tensor | list[int] | None = None,
+        resets: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """Run the layer.
 
@@ -75,6 +114,8 @@ class Recurrent(Stack):
             x: (time, batch, input), or (batch, time, input) with `batch_first`; time 0 is allowed.
             state: by name, (layers * directions, batch, hidden); the cell's initial state when None.
             lengths: (batch,) valid steps per row, 0 to time; None when all rows are full.
+            resets: (time, batch) bool, True at steps that start anew: the state goes back to the initial one before
+                them, as if each piece between resets were a row of its own; as x with `batch_first`.
 
         Returns:
             Output (time, batch, hidden * directions), zero after a row's length; and the state after each row's last
@@ -83,17 +124,21 @@ class Recurrent(Stack):
         Raises:
             ValueError: a shape or length that does not fit.
         """
-        output, new = self._run(self._time_first(x), state, lengths)
+        output, new = self._run(self._time_first(x), state, lengths, self._resets(resets))
         return (output.transpose(0, 1) if self.batch_first else output), new
 
     def trace(
-        self, x: Tensor, state: Mapping[str, Tensor] | None = None, lengths: Tensor | list[int] | None = None
+        self,
+        x: Tensor,
+        state: Mapping[str, Tensor] | None = None,
+        lengths: Tensor | list[int] | None = None,
+        resets: Tensor | None = None,
     ) -> Trace:
         """Run the layer on the reference engine and return every gate and state; differentiable.
 
         Arguments as `forward`; the trace is time first whatever `batch_first` says, its output as `forward` gives it.
         """
-        trace = self._trace(self._time_first(x), state, lengths)
+        trace = self._trace(self._time_first(x), state, lengths, self._resets(resets))
         return trace._replace(output=trace.output.transpose(0, 1)) if self.batch_first else trace
 
     def _time_first(self, x: Tensor) -> Tensor:
@@ -101,6 +146,9 @@ class Recurrent(Stack):
             order = "batch, time, input" if self.batch_first else "time, batch, input"
             raise ValueError(f"input must be ({order}), not of shape {tuple(x.shape)}")
         return x.transpose(0, 1) if self.batch_first else x
+
+    def _resets(self, resets: Tensor | None) -> Tensor | None:
+        return resets if resets is None or not self.batch_first else torch.as_tensor(resets).transpose(0, 1)
 
 
 class ConvRecurrent(Stack):
@@ -113,7 +161,7 @@ class ConvRecurrent(Stack):
         kernel_size: of the input convolution, and of the recurrent one unless given.
         num_layers: layers; each sees the output of the one below.
         recurrent_kernel_size: of the recurrent convolution.
-        bidirectional, bias, dropout, engine, **cell_options: as `Recurrent`.
+        bidirectional, bias and what follows, **cell_options: as `Recurrent`.
     """
 
     def __init__(
@@ -127,7 +175,18 @@ class ConvRecurrent(Stack):
         recurrent_kernel_size: int | None = None,
         bidirectional: bool = False,
         bias: bool = True,
+        recurrent_bias: bool = False,
+        connections: Connections = "plain",
+        layer_norm: bool = False,
+        learned_state: bool = False,
         dropout: float = 0.0,
+        locked_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        zoneout: float | Mapping[str, float] = 0.0,
+        weight_drop: float = 0.0,
+        input_init: InputInit = "uniform",
+        recurrent_init: RecurrentInit = "uniform",
+        chrono: int | None = None,
         engine: str = "auto",
         **cell_options: Any,
     ):
@@ -143,14 +202,31 @@ class ConvRecurrent(Stack):
             Convolution(kernel_size),
             Convolution(recurrent_kernel_size),
             bidirectional=bidirectional,
-            bias=bias,
-            dropout=dropout,
             engine=engine,
+            options=LayerOptions(
+                bias=bias,
+                recurrent_bias=recurrent_bias,
+                connections=connections,
+                layer_norm=layer_norm,
+                learned_state=learned_state,
+                dropout=dropout,
+                locked_dropout=locked_dropout,
+                recurrent_dropout=recurrent_dropout,
+                zoneout=zoneout,
+                weight_drop=weight_drop,
+                input_init=input_init,
+                recurrent_init=recurrent_init,
+                chrono=chrono,
+            ),
             cell_options=cell_options,
         )
 
     def forward(
-        self, x: Tensor, state: Mapping[str, Tensor] | None = None, lengths: Tensor | list[int] | None = None
+        self,
+        x: Tensor,
+        state: Mapping[str, Tensor] | None = None,
+        lengths: Tensor | list[int] | None = None,
+        resets: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """Run the layer.
 
@@ -158,18 +234,23 @@ class ConvRecurrent(Stack):
             x: (time, batch, channels, height, width).
             state: by name, (layers * directions, batch, hidden channels, height, width).
             lengths: as `Recurrent.forward`.
+            resets: (time, batch) bool, as `Recurrent.forward`.
 
         Returns:
             Output (time, batch, hidden channels * directions, height, width), and the state.
         """
-        output, new = self._run(self._units_last(x), _each(_to_last, state), lengths)
+        output, new = self._run(self._units_last(x), _each(_to_last, state), lengths, resets)
         return _from_last(output), {name: _from_last(value) for name, value in new.items()}
 
     def trace(
-        self, x: Tensor, state: Mapping[str, Tensor] | None = None, lengths: Tensor | list[int] | None = None
+        self,
+        x: Tensor,
+        state: Mapping[str, Tensor] | None = None,
+        lengths: Tensor | list[int] | None = None,
+        resets: Tensor | None = None,
     ) -> Trace:
         """Run the layer on the reference engine and return every gate and state, channels before height and width."""
-        trace = self._trace(self._units_last(x), _each(_to_last, state), lengths)
+        trace = self._trace(self._units_last(x), _each(_to_last, state), lengths, resets)
         gates, states = _each(_from_last, trace.gates), _each(_from_last, trace.states)
         state_out = _each(_from_last, trace.state)
         assert gates is not None and states is not None and state_out is not None

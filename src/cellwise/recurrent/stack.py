@@ -1,9 +1,9 @@
-"""What dense and convolutional layers share: stacking, directions, state, lengths and trace, units on the last axis."""
+"""What dense and convolutional layers share: stacking, directions, state, lengths, resets; units on the last axis."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,13 +12,16 @@ from torch import Tensor, nn
 from cellwise.cells.contract import Cell, State, check_declaration
 from cellwise.cells.registry import build_cell
 from cellwise.errors import CellwiseError
-from cellwise.recurrent.engines import ENGINES, reference, resolve
+from cellwise.recurrent import engines
+from cellwise.recurrent.conditions import Conditions, check_resets, draw_conditions, turned_resets
+from cellwise.recurrent.engines import reference
 from cellwise.recurrent.guard import Lengths, blank, check_lengths, reverse
 from cellwise.recurrent.maps import LinearMap
+from cellwise.recurrent.options import LayerOptions, check_options
 from cellwise.recurrent.trace import Trace, Watcher
 from cellwise.recurrent.weights import GateWeights, Weights
 
-_RunOne = Callable[[int, Tensor, State, Lengths | None], tuple[Tensor, State]]
+_RunOne = Callable[[int, Tensor, State, Conditions], tuple[Tensor, State]]
 
 
 class Stack(nn.Module):
@@ -34,46 +37,26 @@ class Stack(nn.Module):
         recurrent_map: LinearMap,
         *,
         bidirectional: bool,
-        bias: bool,
-        dropout: float,
         engine: str,
+        options: LayerOptions,
         cell_options: Mapping[str, Any],
     ):
         super().__init__()
-        for name, size in (
-            ("input_size", input_size),
-            ("hidden_size", hidden_size),
-            ("num_layers", num_layers),
-        ):
-            if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-                raise CellwiseError(f"{name}={size!r} must be a whole number, 1 or more")
-        if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-            raise CellwiseError(f"dropout={dropout!r} must be at least 0 and less than 1")
-        if not isinstance(cell, str | Cell):
-            raise CellwiseError(f"cell={cell!r} must be a registered name or a cell, for example 'lstm' or MyCell()")
-        if isinstance(cell, Cell):
-            if cell_options:
-                raise CellwiseError(f"options {sorted(cell_options)} are given to a cell that is built already")
-            check_declaration(cell, type(cell).__name__)
-        self.cell_name = cell if isinstance(cell, str) else type(cell).__name__
-        self.cell = build_cell(cell, cell_options) if isinstance(cell, str) else cell
+        _check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        self.cell_name, self.cell = _built(cell, cell_options)
+        check_options(options, self.cell, self.cell_name)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.directions = 2 if bidirectional else 1
-        self.dropout = dropout
-        self.engine = resolve(engine, self.cell, recurrent_map)
+        self.options = options
+        self.engine = engines.resolve(engine, self.cell, recurrent_map, options)
         self.spatial_axes = recurrent_map.spatial_axes
         self.layers = nn.ModuleList(
-            Weights(
-                self.cell,
-                input_size if layer == 0 else hidden_size * self.directions,
-                hidden_size,
-                input_map,
-                recurrent_map,
-                bias=bias,
-            )
+            Weights(self.cell, self._input_width(layer), hidden_size, input_map, recurrent_map, options)
             for layer in range(num_layers)
             for _ in range(self.directions)
         )
+        if options.layer_norm:
+            self.norms = nn.ModuleList(nn.LayerNorm(self._width) for _ in range(num_layers - 1))
 
     def gate_weights(self, layer: int = 0, reverse: bool = False) -> dict[str, GateWeights]:
         """Return one layer's weights by gate, as views: writing into them changes the layer.
@@ -88,14 +71,36 @@ class Stack(nn.Module):
         """Return one layer's per-unit parameters by name, (hidden,) each: peepholes, gains."""
         return dict(self._weights(layer, reverse).extra.items())
 
+    def initial_state(self, batch: int, *image: int) -> State:
+        """Return the state that a call without one starts from: the cell's own, or the learned one.
+
+        Args:
+            batch: rows.
+            image: height and width, of a layer on images.
+
+        Returns:
+            By name, (layers * directions, batch, hidden); on images (..., height, width).
+        """
+        stacked = self._stacked(self._fresh((batch, *image, self.hidden_size)))
+        return {name: value.movedim(-1, 2) for name, value in stacked.items()} if image else stacked
+
     def extra_repr(self) -> str:
         """Say the cell, sizes and engine in `print(layer)`."""
         sizes = f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}"
         return f"{self.cell_name!r}, {sizes}, engine={self.engine!r}"
 
     def weights(self) -> list[Weights]:
-        """Return the parameters of every layer and direction, in the order of the state's first axis."""
+        """Return the weights of every layer and direction, in the order of the state: layer by layer, forward first."""
         return [self._at(place) for place in range(len(self.layers))]
+
+    @property
+    def _width(self) -> int:
+        return self.hidden_size * self.directions
+
+    def _input_width(self, layer: int) -> int:
+        if layer == 0:
+            return self.input_size
+        return self._width + (self.input_size if self.options.connections == "skip" else 0)
 
     def _weights(self, layer: int, reverse: bool) -> Weights:
         if not 0 <= layer < self.num_layers or (reverse and self.directions == 1):
@@ -110,56 +115,87 @@ class Stack(nn.Module):
         assert isinstance(weights, Weights)
         return weights
 
-    def _run(self, x: Tensor, state: Mapping[str, Tensor] | None, lengths: Any) -> tuple[Tensor, State]:
-        def one(place: int, source: Tensor, start: State, guard: Lengths | None) -> tuple[Tensor, State]:
+    def _run(
+        self, x: Tensor, state: Mapping[str, Tensor] | None, lengths: Any, resets: Tensor | None
+    ) -> tuple[Tensor, State]:
+        def one(place: int, source: Tensor, start: State, conditions: Conditions) -> tuple[Tensor, State]:
             if source.shape[0] == 0:
                 return source.new_zeros(*source.shape[:-1], self.hidden_size), start
-            return ENGINES[self.engine](self._at(place), source, start, guard)
+            return engines.run(self.engine, self._at(place), source, start, conditions)
 
-        return self._through(x, state, lengths, one)
+        return self._through(x, state, lengths, resets, one)
 
-    def _trace(self, x: Tensor, state: Mapping[str, Tensor] | None, lengths: Any) -> Trace:
+    def _trace(self, x: Tensor, state: Mapping[str, Tensor] | None, lengths: Any, resets: Tensor | None) -> Trace:
         if x.shape[0] == 0:
             raise ValueError("a trace needs at least one step of time")
         seen: list[Watcher] = []
 
-        def one(place: int, source: Tensor, start: State, guard: Lengths | None) -> tuple[Tensor, State]:
+        def one(place: int, source: Tensor, start: State, conditions: Conditions) -> tuple[Tensor, State]:
             watcher = Watcher()
             seen.append(watcher)
             if self._backward(place):
-                watcher.turn(guard)
-            return reference.run(self._at(place), source, start, guard, watcher)
+                watcher.turn(conditions.lengths)
+            return reference.run(self._at(place), source, start, conditions, watcher)
 
-        output, last = self._through(x, state, lengths, one)
+        output, last = self._through(x, state, lengths, resets, one)
         gates = {name: torch.stack([s.over_time(s.gates, name) for s in seen]) for name in seen[0].gates}
         states = {name: torch.stack([s.over_time(s.states, name) for s in seen]) for name in seen[0].states}
         return Trace(gates, states, output, last)
 
     def _through(
-        self, x: Tensor, state: Mapping[str, Tensor] | None, lengths: Any, one: _RunOne
+        self, x: Tensor, state: Mapping[str, Tensor] | None, lengths: Any, resets: Tensor | None, one: _RunOne
     ) -> tuple[Tensor, State]:
         """Walk over layers and directions; `one` runs each, on its input in its own order of time."""
-        start = self._start(x, state)
+        self._check_features(x)
+        fresh = self._fresh((x.shape[1], *x.shape[2:-1], self.hidden_size), like=x)
+        start = fresh if state is None else self._given(x, state)
         x, guard = self._guarded(x, lengths)
-        last: list[State] = []
+        anew = check_resets(resets, x.shape[0], x.shape[1], x.device)
+        if anew is not None and guard is not None:
+            anew = anew & guard.valid
+        first, last = x, list[State]()
         for layer in range(self.num_layers):
+            source = torch.cat([x, first], dim=-1) if layer and self.options.connections == "skip" else x
             outputs = []
-            for direction in range(self.directions):
-                place = layer * self.directions + direction
-                backward = self._backward(place)
-                output, new = one(place, reverse(x, guard) if backward else x, start[place], guard)
-                outputs.append(reverse(output, guard) if backward else output)
+            for place in range(layer * self.directions, (layer + 1) * self.directions):
+                around = _Around(self._backward(place), guard, anew)
+                order = around.turn(source)
+                conditions = draw_conditions(
+                    self._at(place),
+                    self.options,
+                    order,
+                    training=self.training,
+                    lengths=guard,
+                    resets=around.resets(),
+                    fresh=fresh[place],
+                )
+                output, new = one(place, order, start[place], conditions)
+                outputs.append(around.turn(output))
                 last.append(new)
-            x = self._joined(outputs, layer)
+            x = self._joined(outputs, source, layer, guard)
         return x, self._stacked(last)
 
     def _backward(self, place: int) -> bool:
         return place % self.directions == 1
 
-    def _joined(self, outputs: list[Tensor], layer: int) -> Tensor:
+    def _joined(self, outputs: list[Tensor], source: Tensor, layer: int, guard: Lengths | None) -> Tensor:
+        """Both directions side by side, with what stands between this layer and the next."""
         x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
-        if self.dropout and layer < self.num_layers - 1:
-            x = F.dropout(x, self.dropout, self.training)
+        if self.options.connections == "residual" and source.shape[-1] == x.shape[-1]:
+            x = x + source
+        if layer == self.num_layers - 1:
+            return x
+        if self.options.layer_norm:
+            x = self.norms[layer](x)
+            x = x if guard is None else blank(x, guard.valid)  # a norm's shift is no output
+        return self._dropped(x)
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        if self.options.dropout:
+            return F.dropout(x, self.options.dropout, self.training)
+        if self.options.locked_dropout and self.training:
+            spots = (1, x.shape[1], *[1] * (x.dim() - 3), x.shape[-1])
+            return x * F.dropout(x.new_ones(spots), self.options.locked_dropout)
         return x
 
     def _stacked(self, states: list[State]) -> State:
@@ -170,14 +206,23 @@ class Stack(nn.Module):
         guard = check_lengths(lengths, x.shape[0], x.shape[1], x.device)
         return (x if guard is None else blank(x, guard.valid)), guard
 
-    def _start(self, x: Tensor, state: Mapping[str, Tensor] | None) -> list[State]:
-        """The state each layer and direction starts from, checked."""
+    def _check_features(self, x: Tensor) -> None:
         if x.shape[-1] != self.input_size:
             raise ValueError(f"input has {x.shape[-1]} features; this layer takes {self.input_size}")
+
+    def _fresh(self, shape: tuple[int, ...], like: Tensor | None = None) -> list[State]:
+        """The initial state of each layer and direction, units last."""
+        like = self._at(0).input_weight if like is None else like
+        initial = {name: like.new_full(shape, self.cell.initial.get(name, 0.0)) for name in self.cell.states}
+        return [
+            initial | {name: value.expand(shape) for name, value in weights.initial.items()}
+            for weights in self.weights()
+        ]
+
+    def _given(self, x: Tensor, state: Mapping[str, Tensor]) -> list[State]:
+        """The state each layer and direction starts from, checked."""
         places = self.num_layers * self.directions
         shape = (places, x.shape[1], *x.shape[2:-1], self.hidden_size)
-        if state is None:
-            state = {n: x.new_full(shape, self.cell.initial.get(n, 0.0)) for n in self.cell.states}
         if set(state) != set(self.cell.states):
             raise ValueError(f"state has {sorted(state)}; {self.cell_name} carries {sorted(self.cell.states)}")
         for name, value in state.items():
@@ -185,3 +230,37 @@ class Stack(nn.Module):
                 raise ValueError(f"state[{name!r}] has shape {tuple(value.shape)}; expected {shape}")
         parts = {name: value.unbind(0) for name, value in state.items()}
         return [{name: parts[name][place] for name in self.cell.states} for place in range(places)]
+
+
+class _Around(NamedTuple):
+    """One direction's order of time, between the lengths and resets of the input."""
+
+    backward: bool
+    guard: Lengths | None
+    anew: Tensor | None
+
+    def turn(self, v: Tensor) -> Tensor:
+        return reverse(v, self.guard) if self.backward else v
+
+    def resets(self) -> Tensor | None:
+        if self.anew is None or not self.backward:
+            return self.anew
+        return self.turn(turned_resets(self.anew))
+
+
+def _check_sizes(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise CellwiseError(f"{name}={size!r} must be a whole number, 1 or more")
+
+
+def _built(cell: str | Cell, cell_options: Mapping[str, Any]) -> tuple[str, Cell]:
+    """The cell and what messages call it."""
+    if isinstance(cell, str):
+        return cell, build_cell(cell, cell_options)
+    if not isinstance(cell, Cell):
+        raise CellwiseError(f"cell={cell!r} must be a registered name or a cell, for example 'lstm' or MyCell()")
+    if cell_options:
+        raise CellwiseError(f"options {sorted(cell_options)} are given to a cell that is built already")
+    check_declaration(cell, type(cell).__name__)
+    return type(cell).__name__, cell

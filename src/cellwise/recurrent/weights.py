@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -10,21 +9,25 @@ from torch import Tensor, nn
 
 from cellwise.cells.contract import Cell
 from cellwise.errors import CellwiseError
+from cellwise.recurrent.initialise import blocks, chrono_bias, draw_bias, draw_extra, draw_input, draw_recurrent
 from cellwise.recurrent.maps import LinearMap
+from cellwise.recurrent.options import LayerOptions, free_states
 
 
 class GateWeights(NamedTuple):
     """One gate's share of a layer's weights; views, so writing into them (under `torch.no_grad`) changes the layer.
 
     Attributes:
-        input: (hidden, input); on images (hidden, input, kernel, kernel).
+        input: (hidden, input); on images (hidden, input, kernel, kernel). None where the gate gets x itself.
         recurrent: (hidden, width * hidden); None where no product feeds the gate. Where several do (one of them a
-            part), their shares side by side: a copy, because they are separate parameters.
+            part), their shares side by side: a copy, because they are separate parameters. What is stored: of an
+            antisymmetric product M, where the layer multiplies by M - M^T.
         bias: (hidden,), or None.
-        recurrent_bias: (hidden,): added to the recurrent product alone, where the two can't be merged; else None.
+        recurrent_bias: (hidden,): added to the recurrent product alone, where the two can't be merged, or where the
+            layer was asked for two; else None.
     """
 
-    input: Tensor
+    input: Tensor | None
     recurrent: Tensor | None
     bias: Tensor | None
     recurrent_bias: Tensor | None
@@ -33,8 +36,9 @@ class GateWeights(NamedTuple):
 class Weights(nn.Module):
     """Parameters of one cell at one layer and direction.
 
-    `input_weight` stacks the gates in the cell's order; `recurrent_weight[product]` stacks the names that the product
-    feeds; `part_bias[part]` and `extra[name]` are (hidden,).
+    `input_weight` stacks the gates in the cell's order (those of `cell.raw` left out where they get x itself);
+    `recurrent_weight[product]` stacks the names that the product feeds; `part_bias[part]`, `extra[name]` and, of a
+    learned initial state, `initial[state]` are (hidden,).
     """
 
     def __init__(
@@ -44,74 +48,148 @@ class Weights(nn.Module):
         hidden_size: int,
         input_map: LinearMap,
         recurrent_map: LinearMap,
-        *,
-        bias: bool,
+        options: LayerOptions,
     ):
         super().__init__()
-        for name in (*cell.products, *cell.part_biases, *cell.extras):
+        for name in (*cell.products, *cell.part_biases, *cell.extras, *cell.states):
             if hasattr(nn.ParameterDict, name):
                 raise CellwiseError(
-                    f"{type(cell).__name__}: torch keeps the name {name!r} for itself, so no product, part or extra "
-                    f"can have it; choose another, for example '{name}_product'"
+                    f"{type(cell).__name__}: torch keeps the name {name!r} for itself, so no product, part, extra or "
+                    f"state can have it; choose another, for example '{name}_product'"
                 )
-        self.cell, self.input_map, self.recurrent_map = cell, input_map, recurrent_map
+        self.cell, self.input_map, self.recurrent_map, self.options = cell, input_map, recurrent_map, options
         self.input_size, self.hidden_size = input_size, hidden_size
+        self.mapped = tuple(gate for gate in cell.gates if gate not in cell.raw or input_size != hidden_size)
+        fed = {name for feeds, _ in cell.products.values() for name in feeds}
+        self.twice_biased = tuple(gate for gate in cell.gates if gate in fed) if options.recurrent_bias else ()
 
         def empty(*shape: int) -> nn.Parameter:
             return nn.Parameter(torch.empty(*shape))
 
-        self.input_weight = empty(*input_map.weight_shape(len(cell.gates) * hidden_size, input_size))
-        self.bias = empty(len(cell.gates) * hidden_size) if bias else None
+        self.input_weight = empty(*input_map.weight_shape(len(self.mapped) * hidden_size, input_size))
+        self.bias = empty(len(cell.gates) * hidden_size) if options.bias else None
         # Pairs, because of a plain dictionary torch would sort the keys: the order is the cell's.
         self.recurrent_weight = nn.ParameterDict(
             (product, empty(*recurrent_map.weight_shape(len(feeds) * hidden_size, width * hidden_size)))
             for product, (feeds, width) in cell.products.items()
         )
-        self.part_bias = nn.ParameterDict((part, empty(hidden_size)) for part in cell.part_biases if bias)
+        self.part_bias = nn.ParameterDict((part, empty(hidden_size)) for part in cell.part_biases if options.bias)
+        if self.twice_biased:
+            self.recurrent_bias = empty(len(self.twice_biased) * hidden_size)
         self.extra = nn.ParameterDict((name, empty(hidden_size)) for name in cell.extras)
+        self.initial = nn.ParameterDict(
+            (name, empty(hidden_size)) for name in free_states(cell) if options.learned_state
+        )
         self.reset_parameters()
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw weights and biases from U(-k, k), k = 1 / sqrt(hidden) as torch.nn; set extras; add the bias offsets.
-
-        On images k = 1 / sqrt(hidden * kernel height * kernel width), for each map its own kernel.
-        """
-        for weight in [self.input_weight, *self.recurrent_weight.values()]:
-            bound = 1 / math.sqrt(self.hidden_size * math.prod(weight.shape[2:]))
-            nn.init.uniform_(weight, -bound, bound)
-        bound = 1 / math.sqrt(self.hidden_size)
+        """Draw all weights and biases by the layer's recipes, then `settle`."""
+        hidden = self.hidden_size
+        draw_input(self.input_weight, hidden, self.options.input_init)
+        for weight in self.recurrent_weight.values():
+            draw_recurrent(weight, hidden, self.options.recurrent_init)
         for bias in [self.bias, *self.part_bias.values()]:
             if bias is not None:
-                nn.init.uniform_(bias, -bound, bound)
-        self.add_offsets()
+                draw_bias(bias, hidden)
+        if self.twice_biased:
+            draw_bias(self.recurrent_bias, hidden)
+        self.settle()
 
     @torch.no_grad()
-    def add_offsets(self) -> None:
-        """Add the cell's bias offsets to what was drawn, and set the extras: what a cell says of its own start."""
-        if self.bias is not None:
-            for gate, offset in self.cell.bias_offsets.items():
-                self._rows(self.bias, self.cell.gates.index(gate)).add_(offset)
-        for name, value in self.cell.extras.items():
-            nn.init.constant_(self.extra[name], value)
+    def settle(self) -> None:
+        """Give what was drawn the cell's own start: bias offsets or chrono biases, extras, the initial state."""
+        for gate, offset in {} if self.bias is None else self.cell.bias_offsets.items():
+            if self.options.chrono is None or gate not in self.cell.chrono:
+                self._of(self.bias, self.cell.gates, gate).add_(offset)
+        if self.options.chrono is not None:
+            self._settle_chrono(self.options.chrono)
+        for name, initial in self.cell.extras.items():
+            draw_extra(self.extra[name], initial)
+        for name, value in self.initial.items():
+            value.fill_(self.cell.initial.get(name, 0.0))
+
+    def _settle_chrono(self, longest: int) -> None:
+        assert self.bias is not None
+        keeps = chrono_bias(self.hidden_size, longest, self.bias)  # the same for all gates: input = -forget
+        for gate, sign in self.cell.chrono.items():
+            self._of(self.bias, self.cell.gates, gate).copy_(sign * keeps)
+            if gate in self.twice_biased:
+                self._of(self.recurrent_bias, self.twice_biased, gate).zero_()
+
+    def project(self, x: Tensor) -> Tensor:
+        """Return the input's share of every gate, (..., gates * hidden) in the cell's order, for x (..., input).
+
+        Biases are in it, but for those that the step adds itself.
+        """
+        cell, bias = self.cell, self._added_bias()
+        if self.mapped == cell.gates:
+            return self.input_map(x, self.input_weight, bias)
+        mapped = self.input_map(x, self.input_weight)
+        shares = dict(zip(self.mapped, mapped.split(self.hidden_size, dim=-1), strict=True)) if self.mapped else {}
+        together = torch.cat([shares.get(gate, x) for gate in cell.gates], dim=-1)
+        return together if bias is None else together + bias
+
+    def matrices(self) -> dict[str, Tensor]:
+        """Return the matrix of each product as the layer multiplies by it: what is stored, with its structure."""
+        return {
+            product: self._antisymmetric(weight) if product in self.cell.structure else weight
+            for product, weight in self.recurrent_weight.items()
+        }
+
+    def step_parameters(self) -> dict[str, Tensor]:
+        """Return what a step gets as `p`: the extras, and the biases that it adds itself."""
+        found = dict(self.extra.items())
+        for gate in self.cell.step_biases:
+            bias = self._whole_bias()
+            found[f"bias_{gate}"] = (
+                self.input_weight.new_zeros(self.hidden_size) if bias is None else self._of(bias, self.cell.gates, gate)
+            )
+        return found
 
     def gates(self) -> dict[str, GateWeights]:
         """Return the weights by gate."""
-        return {gate: self._gate(gate, number) for number, gate in enumerate(self.cell.gates)}
+        return {gate: self._gate(gate) for gate in self.cell.gates}
 
-    def _gate(self, gate: str, number: int) -> GateWeights:
+    def _gate(self, gate: str) -> GateWeights:
         shares = []
         for product, (feeds, _) in self.cell.products.items():
-            for place, fed in enumerate(feeds):
+            for fed in feeds:
                 if fed == gate or self.cell.parts.get(fed) == gate:
-                    shares.append(self._rows(self.recurrent_weight[product], place))
+                    shares.append(self._of(self.recurrent_weight[product], feeds, fed))
         own = [self.part_bias[part] for part in self.part_bias if self.cell.parts[part] == gate]
+        if gate in self.twice_biased:
+            own.append(self._of(self.recurrent_bias, self.twice_biased, gate))
         return GateWeights(
-            input=self._rows(self.input_weight, number),
+            input=self._of(self.input_weight, self.mapped, gate) if gate in self.mapped else None,
             recurrent=None if not shares else shares[0] if len(shares) == 1 else torch.cat(shares, dim=1),
-            bias=None if self.bias is None else self._rows(self.bias, number),
+            bias=None if self.bias is None else self._of(self.bias, self.cell.gates, gate),
             recurrent_bias=own[0] if own else None,
         )
 
-    def _rows(self, stacked: Tensor, place: int) -> Tensor:
+    def _added_bias(self) -> Tensor | None:
+        """The bias that `project` adds, (gates * hidden,)."""
+        bias = self._whole_bias()
+        if bias is None or not self.cell.step_biases:
+            return bias
+        pieces = zip(self.cell.gates, blocks(bias, self.hidden_size), strict=True)
+        return torch.cat([piece * 0 if gate in self.cell.step_biases else piece for gate, piece in pieces])
+
+    def _whole_bias(self) -> Tensor | None:
+        """Both biases together, (gates * hidden,)."""
+        if self.bias is None or not self.twice_biased:
+            return self.bias
+        if self.twice_biased == self.cell.gates:
+            return self.bias + self.recurrent_bias
+        seconds = dict(zip(self.twice_biased, blocks(self.recurrent_bias, self.hidden_size), strict=True))
+        pieces = zip(self.cell.gates, blocks(self.bias, self.hidden_size), strict=True)
+        return torch.cat([piece + seconds[gate] if gate in seconds else piece for gate, piece in pieces])
+
+    def _antisymmetric(self, weight: Tensor) -> Tensor:
+        """M - M^T for each block; on images the adjoint of a convolution is its kernel turned by 180 degrees."""
+        turned = tuple(range(2, weight.dim()))
+        return torch.cat([block - block.transpose(0, 1).flip(turned) for block in blocks(weight, self.hidden_size)])
+
+    def _of(self, stacked: Tensor, names: tuple[str, ...], name: str) -> Tensor:
+        place = names.index(name)
         return stacked[place * self.hidden_size : (place + 1) * self.hidden_size]

@@ -20,7 +20,19 @@ import torch
 from cellwise.cells.contract import Cell
 from cellwise.cells.registry import build_cell, cell_info
 from cellwise.errors import CellwiseError
-from cellwise.testing import copies, dependence, engines, gradients, lengths, shapes, steps, views
+from cellwise.testing import (
+    conditions,
+    copies,
+    dependence,
+    engines,
+    gradients,
+    lengths,
+    shapes,
+    steps,
+    structure,
+    transforms,
+    views,
+)
 
 Check = Callable[[Callable[[], Cell]], None]
 
@@ -49,8 +61,16 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("a trace is differentiable", views.check_trace_gradient),
     ("the weights of each gate decide the output, and writing into them changes the layer", views.check_gate_weights),
     ("the parameters have the declared names and come back from a state_dict bit by bit", copies.check_state_dict),
-    ("evaluation is deterministic", copies.check_evaluation),
     ("a layer can be copied and pickled", copies.check_copies),
+    ("pieces between resets are rows of their own, in both directions", conditions.check_resets),
+    ("the initial state may be learned", conditions.check_initial_state),
+    ("zoneout keeps the old or takes the new, and their expectation in evaluation", conditions.check_zoneout),
+    ("evaluation is deterministic with every kind of dropout, and training is not", conditions.check_evaluation),
+    ("a layer runs without biases, and two add up to one", conditions.check_biases),
+    ("a step costs the declared products on every engine, the input's share outside", structure.check_product_count),
+    ("on images too, as convolutions", structure.check_convolution_count),
+    ("an ensemble under vmap is each layer alone", transforms.check_vmap),
+    ("forward derivatives agree with backward ones", transforms.check_forward_derivative),
 )
 
 

@@ -1,4 +1,4 @@
-"""Checks of what a layer keeps: the names of its parameters, copies of it, and the same answer twice."""
+"""Checks of what a layer keeps: the names of its parameters, and copies of it."""
 
 from __future__ import annotations
 
@@ -29,14 +29,6 @@ def check_state_dict(build: Build) -> None:
     for name, value in other.state_dict().items():
         assert torch.equal(value, saved[name]), f"parameter {name!r} is not the same after saving and loading"
     _assert_same(other, layer)
-
-
-def check_evaluation(build: Build) -> None:
-    """In evaluation two passes give the same bits, with dropout on; and without biases the layer runs too."""
-    layer = dense(build, num_layers=2, dropout=0.5, bias=False).eval()
-    x = numbers(TIME, BATCH, INPUT)
-    assert_close("the output of a second pass in evaluation", layer(x)[0], layer(x)[0], 0.0)
-    assert_close("the output without dropout", dense(build, num_layers=2, bias=False)(x)[0], layer(x)[0], 0.0)
 
 
 def check_copies(build: Build) -> None:

@@ -13,6 +13,7 @@ from cellwise.errors import CellwiseError
 from cellwise.recurrent.engines import ENGINES, resolve
 from cellwise.recurrent.layer import ConvRecurrent, Recurrent
 from cellwise.recurrent.maps import Dense
+from cellwise.recurrent.options import LayerOptions
 
 Build = Callable[[], Cell]
 L = TypeVar("L", Recurrent, ConvRecurrent)
@@ -87,6 +88,6 @@ def _moved(layer: L, seed: int) -> L:
 
 def _takes(engine: str, cell: Cell) -> bool:
     try:
-        return resolve(engine, cell, Dense()) == engine
+        return resolve(engine, cell, Dense(), LayerOptions()) == engine
     except CellwiseError:
         return False

@@ -42,7 +42,11 @@ def _one_step(cell: Cell) -> tuple[tuple[State, Gates], State, _CountedProducts,
         name: numbers(BATCH, HIDDEN, seed=20 + n).sigmoid() + cell.initial.get(name, 0.0)
         for n, name in enumerate(cell.states)
     }
-    extras = {name: value + 0.3 * numbers(HIDDEN, seed=30) for name, value in cell.extras.items()}
+    extras = {
+        name: (sum(value) / 2 if isinstance(value, tuple) else value) + 0.3 * numbers(HIDDEN, seed=30)
+        for name, value in cell.extras.items()
+    }
+    extras |= {f"bias_{gate}": 0.3 * numbers(HIDDEN, seed=40 + n) for n, gate in enumerate(cell.step_biases)}
     products = _CountedProducts(cell, shares)
     given = {"x": shares, "s": before, "p": extras}
     inputs = {f"{letter}[{name!r}]": value for letter, named in given.items() for name, value in named.items()}

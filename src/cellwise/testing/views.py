@@ -66,7 +66,7 @@ def check_gate_weights(build: Build) -> None:
 @torch.no_grad()
 def _assert_decides(layer: Recurrent, x: Tensor, what: str, weight: Tensor) -> None:
     before, kept = layer(x)[0], weight.clone()
-    weight.add_(0.5)
+    weight.add_(0.5 * numbers(*weight.shape, seed=9))  # no constant: an antisymmetric matrix would not change
     after = layer(x)[0]
     weight.copy_(kept)
     assert not torch.equal(after, before), f"{what}: writing into it does not change the output"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cellwise.budget import parse_budget
 from cellwise.cells.registry import build_cell
 from cellwise.errors import CellwiseError
 from cellwise.settings import bounded, parse
@@ -23,7 +24,7 @@ class TrainerSettings:
     precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
     accelerator: Literal["cpu", "gpu"] = "cpu"
     threads: int | None = bounded(None, minimum=1)
-    engine: Literal["auto", "reference", "native"] = "auto"
+    engine: Literal["auto", "reference", "native", "scan"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class _Plain:
     data_dir: str | None = None
     cell_modules: tuple[str, ...] = ()
     again: bool = False
+    budget: str | None = None
 
 
 _GROUPS = ("cell", "task", "data", "network", "optim", "trainer", "logger")
@@ -83,6 +85,8 @@ def read(config: Mapping[str, Any]) -> RunSettings:
         CellwiseError: an unknown key, a value of the wrong type or out of bounds, an unknown cell, option or task.
     """
     plain = parse(_Plain, {k: v for k, v in config.items() if k not in _GROUPS}, "")
+    if plain.budget is not None:
+        parse_budget(plain.budget)
     for group in _GROUPS:
         if not isinstance(config.get(group), Mapping):
             raise CellwiseError(f"{group}={config.get(group)!r} must be a group of keys; choose a file of conf/{group}")

@@ -9,12 +9,16 @@ import torch
 from torch import Tensor
 
 from cellwise.recurrent.layer import ConvRecurrent, Recurrent
-from tests.cells.reference import gru, lstm, rnn
+from tests.cells.reference import greff, gru, indrnn, layer_norm, lstm, minimal, mut, ode, rnn, scrn, single_gate, slstm
 from tests.cells.reference.maps import convolution, dense
 from tests.cells.reference.weights import Case, Reference, numpy_weights
 
 # Every registered cell under every combination of its listed options.
-REFERENCES: list[Case] = [case for module in (rnn, lstm, gru) for case in module.CASES]
+REFERENCES: list[Case] = [
+    case
+    for module in (rnn, lstm, gru, greff, layer_norm, single_gate, mut, indrnn, scrn, ode, minimal, slstm)
+    for case in module.CASES
+]
 
 
 def case_id(value: Any) -> str:

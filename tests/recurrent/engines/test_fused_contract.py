@@ -10,6 +10,7 @@ import torch
 
 from cellwise.cells.contract import Cell
 from cellwise.cells.registry import build_cell, cell_names
+from cellwise.recurrent.conditions import Conditions
 from cellwise.recurrent.engines import reference
 from cellwise.recurrent.guard import check_lengths
 from cellwise.testing.contract import option_variants
@@ -42,15 +43,17 @@ def test_products_cut_out_of_the_step_give_the_plain_loops_gradients(
         name: (numbers(BATCH, *image, HIDDEN, seed=20 + n).sigmoid() + cell.initial.get(name, 0.0)).requires_grad_()
         for n, name in enumerate(cell.states)
     }
-    lengths = check_lengths(given, TIME, BATCH, x.device)
-    output, state = reference.run(weights, x, start, lengths)
+    conditions = Conditions(weights.matrices(), check_lengths(given, TIME, BATCH, x.device))
+    output, state = reference.run(weights, x, start, conditions)
     values = [output, *(state[name] for name in cell.states)]
     seeds = [numbers(*value.shape, seed=30 + n) for n, value in enumerate(values)]
     leaves = {"input": x} | start | dict(weights.named_parameters())
-    expected = dict(zip(leaves, torch.autograd.grad(values, list(leaves.values()), seeds), strict=True))
+    gradients = torch.autograd.grad(values, list(leaves.values()), seeds, retain_graph=True)
+    expected = dict(zip(leaves, gradients, strict=True))
 
-    fused_output, fused_state, steps = forward(weights, x.detach(), {n: v.detach() for n, v in start.items()}, lengths)
-    found = backward(weights, x, steps, seeds[0], seeds[1:])
+    before = {name: value.detach() for name, value in start.items()}
+    fused_output, fused_state, steps = forward(weights, x, before, conditions)
+    found = backward(weights, conditions, x, steps, seeds[0], seeds[1:])
 
     torch.testing.assert_close(fused_output, output.detach(), rtol=0, atol=1e-12)
     torch.testing.assert_close(fused_state, {n: v.detach() for n, v in state.items()}, rtol=0, atol=1e-12)

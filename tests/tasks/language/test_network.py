@@ -98,8 +98,8 @@ def test_dropout_is_on_what_goes_in_between_and_out_but_not_on_the_recurrent_pat
 
 
 def test_dropout_between_layers_needs_two() -> None:
-    assert model(dropout=0.5).recurrent.dropout == 0
-    assert model(dropout=0.5, num_layers=2).recurrent.dropout == 0.5
+    assert model(dropout=0.5).recurrent.options.dropout == 0
+    assert model(dropout=0.5, num_layers=2).recurrent.options.dropout == 0.5
 
 
 def test_the_engine_is_the_one_asked_for() -> None:

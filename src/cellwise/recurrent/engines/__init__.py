@@ -1,4 +1,7 @@
-"""How a cell is run over time: `reference` is the truth, `native` torch's kernel; `auto` chooses by a fixed table."""
+"""How a cell is run over time: `reference` is the truth, `native` torch's kernel, `scan` all steps at once.
+
+`auto` chooses by a fixed table: native where torch has the kernel, scan where the cell is affine, else reference.
+"""
 
 from __future__ import annotations
 
@@ -8,34 +11,46 @@ from torch import Tensor
 
 from cellwise.cells.contract import Cell, State
 from cellwise.errors import CellwiseError, unknown
-from cellwise.recurrent.engines import native, reference
-from cellwise.recurrent.guard import Lengths
+from cellwise.recurrent.conditions import Conditions
+from cellwise.recurrent.engines import native, reference, scan
 from cellwise.recurrent.maps import LinearMap
+from cellwise.recurrent.options import LayerOptions
 from cellwise.recurrent.weights import Weights
 
-Engine = Callable[[Weights, Tensor, State, Lengths | None], tuple[Tensor, State]]
+Engine = Callable[[Weights, Tensor, State, Conditions], tuple[Tensor, State]]
 
-ENGINES: dict[str, Engine] = {"reference": reference.run, "native": native.run}
+ENGINES: dict[str, Engine] = {"reference": reference.run, "native": native.run, "scan": scan.run}
 
 
-def resolve(name: str, cell: Cell, recurrent_map: LinearMap) -> str:
+def resolve(name: str, cell: Cell, recurrent_map: LinearMap, options: LayerOptions) -> str:
     """Return the engine that will run a cell.
 
     Args:
         name: `auto`, or an engine of `ENGINES`.
         cell: with its options.
         recurrent_map: dense or convolution.
+        options: of the layer.
 
     Raises:
-        CellwiseError: unknown engine, or `native` for what torch has no kernel for.
+        CellwiseError: unknown engine, or one that can't run this cell with these options.
     """
-    expressible = native.expressible(cell, recurrent_map)
+    able = {
+        "native": native.expressible(cell, recurrent_map, options),
+        "scan": scan.expressible(cell),
+        "reference": True,
+    }
     if name == "auto":
-        return "native" if expressible else "reference"
-    if name not in ENGINES:
+        return next(engine for engine, runs in able.items() if runs)
+    if name not in able:
         raise unknown("engine", name, ["auto", *ENGINES])
-    if name == "native" and not expressible:
-        raise CellwiseError(
-            f"engine 'native' has no kernel for {type(cell).__name__} with these options; allowed: auto, reference"
-        )
+    if not able[name]:
+        allowed = ", ".join(["auto", *(engine for engine, runs in able.items() if runs)])
+        raise CellwiseError(f"engine {name!r} can't run {type(cell).__name__} with these options; allowed: {allowed}")
     return name
+
+
+def run(engine: str, weights: Weights, x: Tensor, state: State, conditions: Conditions) -> tuple[Tensor, State]:
+    """Run one layer in one direction; torch's kernels know no resets, so a call with resets runs on the reference."""
+    if conditions.resets is not None and engine == "native":
+        engine = "reference"
+    return ENGINES[engine](weights, x, state, conditions)

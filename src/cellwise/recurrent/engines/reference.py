@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cellwise.cells.contract import Gates, State, check_returned
-from cellwise.recurrent.guard import Lengths, blank, hold
+from cellwise.recurrent.conditions import Conditions
 from cellwise.recurrent.maps import Dense
 from cellwise.recurrent.weights import Weights
 
@@ -16,7 +16,7 @@ Watch = Callable[[Gates, State], None]
 
 
 def run(
-    weights: Weights, x: Tensor, state: State, lengths: Lengths | None = None, watch: Watch | None = None
+    weights: Weights, x: Tensor, state: State, conditions: Conditions, watch: Watch | None = None
 ) -> tuple[Tensor, State]:
     """Run one layer in one direction.
 
@@ -24,44 +24,45 @@ def run(
         weights: the layer's weights, with its cell.
         x: (time, batch, ..., input), time 1 or more.
         state: by name, (batch, ..., hidden).
-        lengths: valid steps per row, or None.
+        conditions: lengths, resets and masks of this call.
         watch: called with the gates and the state after each step.
 
     Returns:
         Output (time, batch, ..., hidden) and the state after the last valid step.
     """
     cell = weights.cell
-    extras = dict(weights.extra.items())
+    parameters = weights.step_parameters()
     # The input's share for all steps at once. `unbind`, because indexing would cost a full-size gradient a step.
-    projected = weights.input_map(x, weights.input_weight, weights.bias).unbind(0)
-    products = _Products(weights)
+    projected = weights.project(x).unbind(0)
+    products = Products(weights, conditions)
     outputs = []
     for t, x_t in enumerate(projected):
-        shares = dict(zip(cell.gates, x_t.chunk(len(cell.gates), dim=-1), strict=True)) if cell.gates else {}
+        old = conditions.before(t, state)
+        shares = input_shares(weights, x_t)
         products.at(x_t, shares)
-        returned = cell.step(shares, products, state, extras)
+        returned = cell.step(shares, products, old, parameters)
         if t == 0:
-            check_returned(cell, returned, state)
+            check_returned(cell, returned, old)
         new, gates = returned
-        output = new[cell.states[0]]
-        if lengths is not None:
-            valid = lengths.valid[t]
-            new, output = hold(new, state, valid), blank(output, valid)
-            if watch is not None:
-                gates = {name: blank(value, valid) for name, value in gates.items()}
+        state = conditions.after(t, new, old)
+        outputs.append(conditions.visible(t, state[cell.states[0]]))
         if watch is not None:
-            watch(gates, new)
-        state = new
-        outputs.append(output)
+            watch({name: conditions.visible(t, value) for name, value in gates.items()}, state)
     return torch.stack(outputs), state
 
 
-class _Products:
+def input_shares(weights: Weights, x_t: Tensor) -> dict[str, Tensor]:
+    """Return by gate what `weights.project` gave, (..., gates * hidden)."""
+    gates = weights.cell.gates
+    return dict(zip(gates, x_t.chunk(len(gates), dim=-1), strict=True)) if gates else {}
+
+
+class Products:
     """The real recurrent products of one layer, bound to one step's input share at a time."""
 
-    def __init__(self, weights: Weights):
+    def __init__(self, weights: Weights, conditions: Conditions):
         self._cell, self._map = weights.cell, weights.recurrent_map
-        self._weight = dict(weights.recurrent_weight.items())
+        self._weight, self._masks = conditions.matrices, conditions.operand_masks
         self._part_bias = dict(weights.part_bias.items())
         self._transposed = {
             product: weight.t()
@@ -75,7 +76,10 @@ class _Products:
         self._x_t, self._shares = x_t, shares
 
     def __call__(self, product: str, operand: Tensor) -> Mapping[str, Tensor]:
+        """Multiply an operand, see `contract.RecurrentProduct`."""
         feeds, _ = self._cell.products[product]
+        if product in self._masks:
+            operand = operand * self._masks[product]
         if product in self._transposed:
             fed = torch.addmm(self._x_t, operand, self._transposed[product]).chunk(len(feeds), dim=-1)
             return dict(zip(feeds, fed, strict=True))

@@ -49,7 +49,7 @@ class LanguageModel(nn.Module):
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
         for weights in self.recurrent.weights():
-            weights.add_offsets()
+            weights.settle()
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Return logits (time, batch, vocabulary) and the state, for tokens (time, batch) int64."""

@@ -1,0 +1,57 @@
+"""Checks of what a layer computes a step: the declared products and no more, the input's share outside the loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from cellwise.testing.layers import INPUT, Build, dense, engine_names, images, numbers
+
+TIME, BATCH = 3, 2
+_aten: Any = torch.ops.aten
+_PRODUCTS = {_aten.mm.default, _aten.addmm.default, _aten.bmm.default, _aten.baddbmm.default, _aten.mv.default}
+_CONVOLUTIONS = {_aten.convolution.default}
+
+
+class _Counter(TorchDispatchMode):
+    """Counts matrix products and convolutions as torch's kernels see them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.products: int = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.products += func in _PRODUCTS or func in _CONVOLUTIONS
+        return func(*args, **(kwargs or {}))
+
+
+@torch.no_grad()
+def _count(layer: nn.Module, x: Tensor) -> int:
+    counter = _Counter()
+    with counter:
+        layer(x)
+    return counter.products
+
+
+def check_product_count(build: Build) -> None:
+    """A step costs the declared products, on every engine; on dense maps the input's share is one product for all."""
+    declared = len(build().products)
+    for engine in engine_names(build()):
+        layer = dense(build, engine=engine)
+        once, twice = (_count(layer, numbers(steps, BATCH, INPUT)) for steps in (TIME, 2 * TIME))
+        a_step = (twice - once) / TIME
+        assert a_step == declared, f"engine {engine}: {a_step:g} products a step; declared: {declared}"
+        outside = once - TIME * declared
+        assert outside == 1, f"engine {engine}: {outside} products outside the loop; the input's share is one"
+
+
+def check_convolution_count(build: Build) -> None:
+    """On images a step costs the declared products as convolutions; the input's may be inside the loop or outside."""
+    declared = len(build().products)
+    layer = images(build, 3)
+    once, twice = (_count(layer, numbers(steps, BATCH, INPUT, 3, 2)) for steps in (TIME, 2 * TIME))
+    a_step = (twice - once) / TIME
+    assert a_step in (declared, declared + 1), f"{a_step:g} convolutions a step; declared products: {declared}"

@@ -1,0 +1,86 @@
+"""A finished run brought back: its task, and its network with the weights that validation selected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from torch import nn
+
+from cellwise.cells.registry import build_cell, cell_info, import_cells
+from cellwise.cells.source import cell_source_sha256
+from cellwise.errors import CellwiseError
+from cellwise.records.finished import is_finished
+from cellwise.records.plain import read_json
+from cellwise.records.schema import RunInfo
+from cellwise.tasks import build_task
+from cellwise.tasks.contract import Task
+from cellwise.training.selection import Selection
+from cellwise.training.settings import RunSettings, read
+
+
+class Trained(NamedTuple):
+    """What a finished run left: its task with the data loaded, and its network in evaluation, on the CPU."""
+
+    task: Task
+    network: nn.Module
+
+
+def load_trained(folder: Path) -> Trained:
+    """Return a finished run's task and network.
+
+    Args:
+        folder: `runs/<study>/<cell>-<8 hex>/seed-<n>`.
+
+    Raises:
+        CellwiseError: no run there, or one that is not finished; a missing checkpoint; a cell whose equations have
+            been edited since; data that are missing, or other data than the run's.
+    """
+    config = _config(folder)
+    import_cells(config.get("cell_modules") or [])
+    settings = read(config)
+    if not is_finished(folder):
+        raise CellwiseError(f"{folder} is not a finished run; the command in its run.json finishes it")
+    _check_cell(folder, settings)
+    checkpoint = folder / "checkpoints" / "selected.pt"
+    if not checkpoint.is_file():
+        raise CellwiseError(f"{checkpoint} is missing; again=true with the command in run.json repeats the run")
+    task = build_task(config["task"]["name"], settings.task)
+    network = task.network(build_cell(settings.cell, settings.cell_options), settings.trainer.engine)
+    try:
+        Selection(checkpoint, task.objective.direction).restore(network, "cpu")
+    except Exception as error:  # torch raises whatever the damage leads to
+        said = " ".join(str(error).split())
+        raise CellwiseError(
+            f"{checkpoint} does not fit its network: {said[:160]}; it is damaged, or data or code are other than "
+            "the run's; again=true with the command in run.json repeats the run"
+        ) from error
+    return Trained(task, network.eval())
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.yaml"
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CellwiseError(
+            f"no run in {folder}: it has no config.yaml; give a run's folder, runs/<study>/<cell>-<8 hex>/seed-<n>"
+        ) from error
+    except (ValueError, yaml.YAMLError) as error:
+        raise CellwiseError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+    if not isinstance(found, dict):
+        raise CellwiseError(f"{path} is damaged: it holds no configuration")
+    return found
+
+
+def _check_cell(folder: Path, settings: RunSettings) -> None:
+    """The weights belong to the equations that they were trained with."""
+    path = folder / "run.json"
+    then = RunInfo.from_dict(read_json(path), str(path)).cell_sha256
+    cell = cell_info(settings.cell)
+    if cell_source_sha256(cell.factory, cell.fixed) != then:
+        raise CellwiseError(
+            f"the code of cell {settings.cell!r} has been edited since {folder} was trained, so its weights belong to "
+            "other equations; train it again: the same command makes a new run"
+        )
