@@ -32,6 +32,7 @@ bench: setup
 # conf/cell/ and the README's table of cells, from the registry; a test fails when they are stale.
 generate: setup
 	$(BIN)/python -m cellwise.sweep.vocabulary
+	$(BIN)/python -m tests.cells.readme_table
 
 clean:
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -55,7 +55,7 @@ BAD = [
     ((*TRAIN, "cell=gru", "cell.reset=never"), "cell.reset=never is not an option of 'gru'; allowed: after, before"),
     ((*TRAIN, "task=langage"), "unknown task 'langage'; did you mean 'language'? allowed: language"),
     ((*TRAIN, "task.name=vqa"), "unknown task 'vqa'; allowed: language"),
-    ((*TRAIN, "nope=1"), "unknown key 'nope'; allowed: again, cell, "),
+    ((*TRAIN, "nope=1"), "unknown key 'nope'; allowed: again, budget, cell, "),
     ((*TRAIN, "nonsense"), "can't read 'nonsense'; an override is key=value, for example cell=gru seed=1"),
     ((*TRAIN, "data=wikitext2", "data_dir=data"), "wikitext2 is not in data (looked for wikitext-2/train.txt or .gz); "
      "type `cellwise data get wikitext2` or set data_dir/CELLWISE_DATA"),

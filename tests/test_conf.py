@@ -12,6 +12,8 @@ import yaml
 
 from cellwise.cells.registry import cell_info
 from cellwise.errors import CellwiseError
+from cellwise.network.settings import SequenceSettings
+from cellwise.recurrent.options import LayerOptions
 from cellwise.resources import resource_folder
 from cellwise.sweep.compose import cell_node, compose_config
 from cellwise.sweep.plan import plan
@@ -27,19 +29,29 @@ SMALL = (
     *("task.batch_size=4", "task.steps=10", "network.hidden_size=4", "network.embedding_size=4"),
     *("trainer.threads=1", "trainer.max_steps=1"),
 )
+# The same for what belongs to the other task.
+MEMORY = (
+    *("task=memory", "data.length=4", "data.train_sequences=8", "data.valid_sequences=8", "data.test_sequences=8"),
+    *("network.hidden_size=4", "trainer.threads=1", "trainer.max_steps=1"),
+)
+OF_MEMORY = ("task/memory", "data/sequences", "network/sequence")
 TEXT = "the cat sat on the mat . the dog ran to the barn .\n" * 60
 
 
 def test_every_group_of_the_vocabulary_is_here() -> None:
     groups = {file.split("/")[0] for file in FILES}
-    assert groups == {"cell", "task", "data", "network", "optim", "trainer", "logger"}
+    assert groups == {"cell", "task", "data", "network", "layer", "optim", "trainer", "logger"}
     assert sorted(path.name for path in CONF.iterdir()) == sorted([*groups, "config.yaml"])
     assert len(list(CONF.rglob("*"))) == len(FILES) + len(groups) + 1  # nothing that this test does not see
 
 
 def choosing(group: str, choice: str, folder: Path) -> list[str]:
     """The overrides of a very small run with one choice of one group."""
+    if f"{group}/{choice}" in OF_MEMORY:
+        return [*MEMORY, *([f"{group}={choice}"] if group != "task" else []), f"runs_dir={folder / 'runs'}"]
     words = [f"{group}={choice}", f"runs_dir={folder / 'runs'}", *SMALL]
+    if group == "layer":  # every network brings it as network.layer
+        words[0] = f"network.layer.bias={str(LayerOptions().bias).lower()}"
     if group != "data" or choice == "sentences":
         return [*words, "data.train_tokens=3000", "data.valid_tokens=600", "data.test_tokens=600"]
     if choice == "text":
@@ -69,10 +81,20 @@ def test_every_file_composes_and_trains_one_step(file: str, tmp_path: Path, monk
 
 @pytest.mark.parametrize(
     ("file", "settings"),
-    [("trainer/cpu", TrainerSettings), ("optim/adam", OptimSettings), ("network/language_model", NetworkSettings)],
+    [
+        ("trainer/cpu", TrainerSettings),
+        ("optim/adam", OptimSettings),
+        ("network/language_model", NetworkSettings),
+        ("network/sequence", SequenceSettings),
+        ("layer/standard", LayerOptions),
+    ],
 )
 def test_a_file_says_the_defaults_of_its_settings(file: str, settings: type) -> None:
-    assert yaml.safe_load((CONF / f"{file}.yaml").read_text()) == dict(vars(settings()))
+    expected = {key: value for key, value in vars(settings()).items() if key != "layer"}  # a file of its own
+    if settings is LayerOptions:
+        del expected["dropout"]  # the network's
+    said = yaml.safe_load((CONF / f"{file}.yaml").read_text())
+    assert {key: value for key, value in said.items() if key != "defaults"} == expected
 
 
 def test_the_embedded_text_has_the_defaults_of_its_generator() -> None:

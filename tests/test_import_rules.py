@@ -71,9 +71,9 @@ def test_the_reader_of_imports_sees_them_all() -> None:
     }
 
 
-def test_cells_and_recurrent_import_torch_alone_of_third_parties() -> None:
+def test_cells_recurrent_and_network_import_torch_alone_of_third_parties() -> None:
     allowed = sys.stdlib_module_names | {"torch", "cellwise", "__future__"}
-    assert breaking(inside("cells/", "recurrent/"), lambda what: what.split(".")[0] not in allowed) == []
+    assert breaking(inside("cells/", "recurrent/", "network/"), lambda what: what.split(".")[0] not in allowed) == []
 
 
 def test_cells_know_nothing_of_layers_and_layers_nothing_of_what_comes_after() -> None:
@@ -84,7 +84,9 @@ def test_cells_know_nothing_of_layers_and_layers_nothing_of_what_comes_after() -
         return lambda what: what.startswith("cellwise.") and not what.startswith(allowed)
 
     assert breaking(inside("cells/"), ours_but("cells", "errors")) == []
-    assert breaking(inside("recurrent/"), ours_but("recurrent", "cells", "errors")) == []
+    assert breaking(inside("recurrent/"), ours_but("recurrent", "cells", "errors", "settings")) == []
+    rooms = ("network", "recurrent", "cells", "errors", "settings")
+    assert breaking(inside("network/"), ours_but(*rooms)) == []
     assert breaking(inside("compare/"), ours_but("compare", "records", "errors")) == []
     assert (
         breaking(inside("report/"), ours_but("report", "compare", "records", "cells", "budget", "errors", "files"))
@@ -184,6 +186,7 @@ def loaded(code: str, cwd: Path | None = None) -> set[str]:
         "import cellwise.records.store, cellwise.records.schema, cellwise.records.writer, cellwise.records.identity",
         "import cellwise.compare.table, cellwise.report.page, cellwise.report.terminal",
         "import cellwise.tasks, cellwise.data.get, cellwise.tasks.language.settings, cellwise.training.settings",
+        "import cellwise.network.settings",
         "from cellwise.sweep.plan import plan; plan(['cell=gru,lstm', 'seed=0,1'])",
     ],
 )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cellwise.cells.contract import Cell
     from cellwise.cells.registry import cell_info, cell_names, register_cell
     from cellwise.errors import CellwiseError
+    from cellwise.interop.onnx.export import export_onnx
     from cellwise.interop.torch import from_torch, to_torch
     from cellwise.recurrent.layer import ConvRecurrent, Recurrent
 
@@ -24,6 +25,7 @@ _PUBLIC = {
     "Recurrent": "cellwise.recurrent.layer",
     "cell_info": "cellwise.cells.registry",
     "cell_names": "cellwise.cells.registry",
+    "export_onnx": "cellwise.interop.onnx.export",
     "from_torch": "cellwise.interop.torch",
     "register_cell": "cellwise.cells.registry",
     "to_torch": "cellwise.interop.torch",
@@ -36,6 +38,7 @@ __all__ = [
     "Recurrent",
     "cell_info",
     "cell_names",
+    "export_onnx",
     "from_torch",
     "register_cell",
     "to_torch",

@@ -1,15 +1,144 @@
-"""What a cell costs: parameters and FLOPs of its recurrent layers, counted from the contract's products.
+"""What a cell costs, and the hidden size at which it costs a given amount, so that cells compare at equal cost.
 
-Only matrix products count (2 FLOPs a multiply-add); pointwise work is a few per cent and differs by how it is counted.
+Parameters and FLOPs are those of the recurrent layers alone, counted from the contract's products: an output layer over
+10,000 words would drown them. Only matrix products count as FLOPs (2 a multiply-add); pointwise work is a few per cent
+and differs by how it is counted.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, NamedTuple
+
 from cellwise.cells.contract import Cell
+from cellwise.errors import CellwiseError
+from cellwise.recurrent.options import LayerOptions
+
+# How far above a budget the smallest layer may be, as a share of the budget.
+TOLERANCE = 0.05
+
+_SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+
+
+class Shape(NamedTuple):
+    """What decides the cost of recurrent layers besides their cell and hidden size; what a task tells of its network.
+
+    Attributes:
+        input_size: features that the first layer sees.
+        num_layers: layers.
+        directions: 2 when bidirectional; the layer above sees both.
+        bias, recurrent_bias, layer_norm, learned_state: as `LayerOptions` of the layer.
+        skip: whether each layer above the first sees the first one's input too.
+    """
+
+    input_size: int
+    num_layers: int = 1
+    directions: int = 1
+    bias: bool = True
+    recurrent_bias: bool = False
+    layer_norm: bool = False
+    learned_state: bool = False
+    skip: bool = False
+
+
+def shape_of(options: LayerOptions, input_size: int, num_layers: int = 1, directions: int = 1) -> Shape:
+    """Return the shape of recurrent layers with these options."""
+    return Shape(
+        input_size,
+        num_layers,
+        directions,
+        bias=options.bias,
+        recurrent_bias=options.recurrent_bias,
+        layer_norm=options.layer_norm,
+        learned_state=options.learned_state,
+        skip=options.connections == "skip",
+    )
+
+
+class Budget(NamedTuple):
+    """An amount of `params` (parameters) or `flops` (forward, a time step and example)."""
+
+    kind: Literal["params", "flops"]
+    amount: int
+
+    def __str__(self) -> str:
+        """Return the budget as it is typed, in plain digits: one text for one budget."""
+        return f"{self.kind}:{self.amount}"
+
+    def cost(self, cell: Cell, shapes: Sequence[Shape], hidden_size: int) -> int:
+        """Return what recurrent layers of a hidden size cost, in the budget's kind."""
+        count = _parameters if self.kind == "params" else _flops
+        return sum(count(cell, shape, hidden_size) for shape in shapes)
+
+
+def parse_budget(text: object) -> Budget:
+    """Return the budget that a text such as `params:100k` or `flops:2.5M` means.
+
+    Raises:
+        CellwiseError: not of that form, or less than 1.
+    """
+    found = re.fullmatch(r"(params|flops):(\d+(?:\.\d+)?)([kmg]?)", str(text), re.IGNORECASE)
+    amount = round(float(found[2]) * _SUFFIXES[found[3].lower()]) if found else 0
+    if found is None or amount < 1:
+        raise CellwiseError(
+            f"budget={text} is no budget; type params:<number> or flops:<number>, with k, M or G for thousands, "
+            "millions or billions, for example budget=params:100k or budget=flops:2.5M"
+        )
+    return Budget("params" if found[1].lower() == "params" else "flops", amount)
+
+
+def hidden_size_for(budget: Budget, cell: Cell, shapes: Callable[[int], Sequence[Shape]]) -> int:
+    """Return the hidden size whose cost over all recurrent layers is nearest to a budget; of two, the smaller.
+
+    Args:
+        budget: the amount.
+        cell: with its options.
+        shapes: the recurrent layers of a network for a hidden size (their input may follow it).
+
+    Raises:
+        CellwiseError: one unit costs more than the budget and its tolerance.
+    """
+
+    def cost(hidden_size: int) -> int:
+        return budget.cost(cell, shapes(hidden_size), hidden_size)
+
+    if cost(1) > budget.amount * (1 + TOLERANCE):
+        raise CellwiseError(
+            f"budget={budget} is too small for {type(cell).__name__}: one unit costs {cost(1):,} already; "
+            f"the smallest budget here is {budget._replace(amount=cost(1))}"
+        )
+    candidates = [size for low, high in _rising(budget, cell, shapes(1)) for size in _around(cost, budget, low, high)]
+    return min(candidates, key=lambda size: (abs(cost(size) - budget.amount), size))
+
+
+def _rising(budget: Budget, cell: Cell, shapes: Sequence[Shape]) -> Iterator[tuple[int, int]]:
+    """Ranges of hidden sizes, first and last, in each of which the cost rises.
+
+    A raw gate has no map where hidden size and input size are equal, so the cost falls there, for that size alone.
+    """
+    low = 1
+    for size in sorted({shape.input_size for shape in shapes} if cell.raw else set()):
+        if low < size:
+            yield low, size - 1
+        yield size, size
+        low = size + 1
+    yield low, max(low, budget.amount)  # a unit costs 1 or more
+
+
+def _around(cost: Callable[[int], int], budget: Budget, low: int, high: int) -> tuple[int, int]:
+    """The two neighbouring sizes of a range between which the cost passes the budget; its end where it does not."""
+    while high - low > 1:
+        middle = (low + high) // 2
+        if cost(middle) < budget.amount:
+            low = middle
+        else:
+            high = middle
+    return low, high
 
 
 def recurrent_parameters(
-    cell: Cell, input_size: int, hidden_size: int, num_layers: int = 1, *, directions: int = 1
+    cell: Cell, input_size: int, hidden_size: int, num_layers: int = 1, *, directions: int = 1, bias: bool = True
 ) -> int:
     """Return the parameters of dense recurrent layers, biases and extras included.
 
@@ -19,10 +148,9 @@ def recurrent_parameters(
         hidden_size: units of a layer in one direction.
         num_layers: layers.
         directions: 2 when bidirectional; the layer above sees both.
+        bias: whether gates have biases.
     """
-    per_unit = len(cell.gates) + len(cell.part_biases) + len(cell.extras)
-    products = recurrent_flops(cell, input_size, hidden_size, num_layers, directions=directions) // 2
-    return products + num_layers * directions * per_unit * hidden_size  # each weight is used once a step
+    return _parameters(cell, Shape(input_size, num_layers, directions, bias), hidden_size)
 
 
 def recurrent_flops(cell: Cell, input_size: int, hidden_size: int, num_layers: int = 1, *, directions: int = 1) -> int:
@@ -35,9 +163,34 @@ def recurrent_flops(cell: Cell, input_size: int, hidden_size: int, num_layers: i
         num_layers: layers.
         directions: 2 when bidirectional; the layer above sees both.
     """
-    recurrent = sum(len(feeds) * width * hidden_size**2 for feeds, width in cell.products.values())
+    return _flops(cell, Shape(input_size, num_layers, directions), hidden_size)
+
+
+def _parameters(cell: Cell, shape: Shape, hidden_size: int) -> int:
+    fed = {name for feeds, _ in cell.products.values() for name in feeds}
+    vectors = len(cell.extras)
+    if shape.bias:
+        vectors += len(cell.gates) + len(cell.part_biases)
+    if shape.recurrent_bias:
+        vectors += sum(gate in fed for gate in cell.gates)
+    if shape.learned_state:
+        vectors += len(cell.states if cell.free_states is None else cell.free_states)
+    norms = 2 * (shape.num_layers - 1) if shape.layer_norm else 0  # a gain and a shift a unit, between layers
+    units = hidden_size * shape.directions
+    return _weights(cell, shape, hidden_size) + (shape.num_layers * vectors + norms) * units
+
+
+def _flops(cell: Cell, shape: Shape, hidden_size: int) -> int:
+    return 2 * _weights(cell, shape, hidden_size)  # each weight is used once a step
+
+
+def _weights(cell: Cell, shape: Shape, hidden_size: int) -> int:
+    """Entries of all matrices; an antisymmetric one is stored and multiplied in full."""
+    recurrent = sum(len(feeds) * width for feeds, width in cell.products.values()) * hidden_size**2
     total = 0
-    for layer in range(num_layers):
-        in_units = input_size if layer == 0 else hidden_size * directions
-        total += directions * (len(cell.gates) * hidden_size * in_units + recurrent)
-    return 2 * total
+    for layer in range(shape.num_layers):
+        in_units = hidden_size * shape.directions if layer else 0
+        in_units += shape.input_size if layer == 0 or shape.skip else 0
+        mapped = len(cell.gates) - (len(cell.raw) if in_units == hidden_size else 0)
+        total += mapped * hidden_size * in_units + recurrent
+    return shape.directions * total

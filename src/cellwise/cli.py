@@ -119,6 +119,18 @@ def check(
 
 
 @app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder, runs/<study>/<cell>-<8 hex>/seed-<n>.")],
+    onnx: Annotated[Path, typer.Option("--onnx", help="The file to write, for example lstm.onnx.")],
+) -> None:
+    """Export a run's trained recurrent layer, with dynamic time, batch and lengths."""
+    from cellwise.interop.onnx.run import export_run
+
+    for line in export_run(run, onnx):
+        print(line)
+
+
+@app.command()
 def bench(
     what: Annotated[str | None, typer.Argument(help="startup, overhead, trainer or layers; default: all.")] = None,
 ) -> None:

@@ -1,7 +1,8 @@
 """Typed settings out of plain configuration: each value checked before anything runs, each error one line.
 
 A room declares its settings as a frozen dataclass; `parse` fills it from a mapping. Types are `int`, `float`,
-`bool`, `str`, `Literal[...]`, any of them with `| None`, and tuples of strings; bounds come from `bounded`.
+`bool`, `str`, `Literal[...]`, any of them with `| None`, tuples of strings, a number or numbers by name
+(`float | Mapping[str, float]`), and dataclasses again; bounds come from `bounded`.
 """
 
 from __future__ import annotations
@@ -58,6 +59,16 @@ def _checked(value: Any, hint: Any, bounds: Mapping[str, Any], key: str) -> Any:
             return None
         raise CellwiseError(f"{key} is not set; give {key}=...")
     kind = next(o for o in options if o is not type(None))
+    if isinstance(value, Mapping) and any(typing.get_origin(o) is Mapping for o in options):
+        return {str(name): _typed(number, float, f"{key}.{name}") for name, number in value.items()}
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        if isinstance(value, kind):
+            return value
+        if not isinstance(value, Mapping):
+            raise CellwiseError(
+                f"{key}={value!r} must have keys: {', '.join(f.name for f in dataclasses.fields(kind))}"
+            )
+        return parse(kind, value, key)
     if typing.get_origin(kind) is typing.Literal:
         allowed = typing.get_args(kind)
         if value not in allowed:

@@ -30,18 +30,19 @@ FORMULAS: list[tuple[str, dict[str, Any], int]] = [
 ]
 
 
+def count(name: str, options: dict[str, Any]) -> int:
+    return sum(parameter.numel() for parameter in Recurrent(name, M, N, **options).parameters())
+
+
 @pytest.mark.parametrize(("name", "options", "expected"), FORMULAS, ids=case_id)
 def test_the_count_is_the_formulas(name: str, options: dict[str, Any], expected: int) -> None:
-    assert sum(parameter.numel() for parameter in Recurrent(name, M, N, **options).parameters()) == expected
+    assert count(name, options) == expected
 
 
-def test_greffs_vanilla_lstm_has_the_papers_count_and_each_variant_differs_as_its_equations_do() -> None:
-    # 4NM + 4N^2 + 3N + 4N, and with coupled gates a gate less.
-    counts = {
-        name: sum(p.numel() for p in Recurrent(name, M, N, **options).parameters())
-        for name, options in (("peephole_lstm", {}), ("coupled_lstm", {"peepholes": True}))
-    }
-    assert counts == {"peephole_lstm": 4 * N * M + 4 * N**2 + 3 * N + 4 * N, "coupled_lstm": ONE_GATE_LESS}
+def test_the_papers_vanilla_lstm_and_its_coupled_form_are_the_cells_that_are_named_for_them() -> None:
+    assert count("peephole_lstm", {}) == 4 * N * M + 4 * N**2 + 3 * N + 4 * N
+    assert count("coupled_lstm", {"peepholes": True}) == ONE_GATE_LESS
+    assert count("lstm", {}) == PEEPHOLE_LSTM - 3 * N
 
 
 @pytest.mark.parametrize(

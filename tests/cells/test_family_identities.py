@@ -26,7 +26,8 @@ def layer_of(name: str, **options: Any) -> Recurrent:
 
 def run(layer: Recurrent) -> Tensor:
     with torch.no_grad():
-        return layer(numbers(TIME, BATCH, layer.input_size))[0]
+        output: Tensor = layer(numbers(TIME, BATCH, layer.input_size))[0]
+    return output
 
 
 def difference(a: Recurrent, b: Recurrent) -> float:
@@ -181,7 +182,7 @@ def test_a_normalised_cell_state_is_carried_or_only_read() -> None:
     assert (at_each_step[1:] > 1e-3).all()
 
 
-def test_haste_s_layer_norm_gru_on_torch_s_own_layer_norm() -> None:
+def test_the_layer_norm_gru_is_hastes_with_torchs_own_layer_norm() -> None:
     # The CPU path of haste's LayerNormGRU, with torch's function; its gates are stacked as z, r, h.
     layer = layer_of("layer_norm_gru")
     order, hidden = ("update", "reset", "candidate"), layer.hidden_size

@@ -119,7 +119,7 @@ def test_what_is_listed_as_equivalent_survives(name: str) -> None:
 def test_the_mutants_of_the_lstm_are_the_mistakes_one_makes() -> None:
     names = {mutant.name for mutant in Examined("peephole_lstm", {}).mutants}
     assert {
-        "c = f * s['c'] + i + z",  # a factor added
+        "c = f * s['c'] + (i + z)",  # a factor added
         "c = s['c'] + i * z",  # a factor left out
         "c = f * s['c'] - i * z",
         "f = sigmoid(u['input'] + p['peephole_forget'] * s['c'])",  # another gate

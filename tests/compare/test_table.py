@@ -217,3 +217,31 @@ def test_settings_that_differ_are_named_but_not_cells_seeds_or_machines() -> Non
     }
     assert settings_that_differ([one, two]) == ["network.hidden_size"]
     assert settings_that_differ([one, {**two, "network": one["network"]}]) == []
+
+
+def test_a_hidden_size_that_a_budget_found_is_no_setting_that_differs() -> None:
+    def sized(cell: str, hidden_size: int, budget: str | None) -> dict[str, Any]:
+        return {"cell": {"name": cell}, "network": {"hidden_size": hidden_size, "num_layers": 1}, "budget": budget}
+
+    lstm, gru = sized("lstm", 4, "params:100"), sized("gru", 5, "params:100")
+    assert settings_that_differ([lstm, gru]) == []
+    assert settings_that_differ([lstm, {**gru, "network": {"hidden_size": 5, "num_layers": 2}}]) == [
+        "network.num_layers"
+    ]
+    assert settings_that_differ([sized("lstm", 4, None), sized("gru", 5, None)]) == ["network.hidden_size"]
+    assert settings_that_differ([lstm, sized("gru", 5, None)]) == ["budget", "network.hidden_size"]
+    assert "budget" in settings_that_differ([lstm, sized("gru", 5, "params:200")])
+    without = {key: value for key, value in sized("gru", 4, None).items() if key != "budget"}
+    assert settings_that_differ([sized("lstm", 4, None), without]) == []  # a record older than budgets
+
+
+def test_a_comparison_at_equal_cost_says_so(compared: Callable[..., Comparison], tmp_path: Path) -> None:
+    assert not compared({"lstm-00000000": [1.0, 1.1], "gru-00000000": [1.2, 1.4]}).sized
+    for cell, hidden_size in (("lstm", 4), ("gru", 5)):
+        for seed in (0, 1):
+            (tmp_path / "study" / f"{cell}-00000000" / f"seed-{seed}" / "config.yaml").write_text(
+                f"{{cell: {{name: {cell}}}, network: {{hidden_size: {hidden_size}}}, budget: 'params:100'}}"
+            )
+    (comparison,) = compare(load_study(tmp_path / "study"))
+    assert comparison.sized
+    assert comparison.verdict.caveats[0].startswith("Each cell's recurrent layers were sized to params:100. All cells")

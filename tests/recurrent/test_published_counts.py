@@ -78,9 +78,11 @@ def test_shis_fc_lstms_have_their_published_size(features: int, width: int, publ
     assert recurrent + width * features + features == published
 
 
-@pytest.mark.parametrize(("hidden", "published", "unused"), [(128, 15_083_520, 3_407_872), (192, 33_782_784, 7_667_712)])
+@pytest.mark.parametrize(
+    ("hidden", "published", "unused"), [(128, 15_083_520, 3_407_872), (192, 33_782_784, 7_667_712)]
+)
 def test_openstls_conv_lstms_have_the_size_that_their_code_uses(hidden: int, published: int, unused: int) -> None:
-    """The published size holds two convolutions a layer, 5 x 5 and 1 x 1 from 2 h to h, that the forward never calls."""
+    """The published size holds convolutions from 2 h to h, 5 x 5 and 1 x 1 a layer, that the forward never calls."""
     with torch.device("meta"):
         used = count(ConvRecurrent("lstm", 16, hidden, 5, 4, bias=False))
     assert used == 25 * (16 + hidden) * 4 * hidden + 3 * 25 * 2 * hidden * 4 * hidden

@@ -61,3 +61,13 @@ def test_one_seed_shows_no_interval(make_study: Callable[..., Path]) -> None:
 
 def test_brackets_in_a_name_are_no_markup(make_study: Callable[..., Path]) -> None:
     assert "[red]x" in printed(make_study("[bold]s", 2, ("lstm", "[red]x")))
+
+
+def test_where_a_budget_matched_the_cells_the_count_is_of_the_recurrent_layers(make_study: Callable[..., Path]) -> None:
+    folder = make_study("sized", 2, ("lstm", "gru"))
+    for path in folder.rglob("config.yaml"):
+        path.write_text("{cell: {name: made_up}, seed: 1, budget: 'params:45k'}")
+    lines = printed(folder).splitlines()
+    assert any("recurrent" in line for line in lines)
+    row = next(line for line in lines if line.strip().startswith("gru")).split()
+    assert row[-2] == "45,678"

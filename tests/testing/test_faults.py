@@ -14,7 +14,7 @@ from cellwise.cells.registry import build_cell
 from cellwise.errors import CellwiseError
 from cellwise.recurrent import stack
 from cellwise.recurrent.engines import ENGINES, reference
-from cellwise.testing import copies, dependence, engines, gradients, lengths, shapes, steps, views
+from cellwise.testing import conditions, copies, dependence, engines, gradients, lengths, shapes, steps, views
 from cellwise.testing.contract import Check
 
 
@@ -219,7 +219,7 @@ FAULTS: list[tuple[Any, dict[str, Any], Check, str]] = [
     (detaches, {}, views.check_trace_gradient, "'candidate' in the trace has no gradient"),
     (counter(), {}, views.check_trace, "a trace's output differs"),
     (ignores_its_extra, {"extras": {"gain": 1.0}}, views.check_gate_weights, "extra 'gain': writing into it does not"),
-    (random_in_evaluation, {}, copies.check_evaluation, "second pass in evaluation differs"),
+    (random_in_evaluation, {}, conditions.check_evaluation, "second pass in evaluation differs"),
     (counter(), {}, copies.check_state_dict, "the output of a copy differs"),
 ]
 

@@ -199,15 +199,10 @@ class LayerNormGRU(Cell):
 
     def step(self, x, U, s, p):
         given, recurrent = _norm_gates(x, self.norm_scope), _norm_gates(U("hidden", s["h"]), self.norm_scope)
-
-        def from_input(gate: str) -> Tensor:
-            return p[f"input_gain_{gate}"] * given[gate] + p[f"bias_{gate}"]
-
-        def from_hidden(gate: str) -> Tensor:
-            return p[f"recurrent_gain_{gate}"] * recurrent[f"{gate}_recurrent"]
-
-        r = sigmoid(from_input("reset") + from_hidden("reset"))
-        z = sigmoid(from_input("update") + from_hidden("update"))
-        n = tanh(from_input("candidate") + r * (from_hidden("candidate") + p["recurrent_shift_candidate"]))
+        a = {g: p[f"input_gain_{g}"] * given[g] + p[f"bias_{g}"] for g in self.gates}
+        u = {g: p[f"recurrent_gain_{g}"] * recurrent[f"{g}_recurrent"] for g in self.gates}
+        r = sigmoid(a["reset"] + u["reset"])
+        z = sigmoid(a["update"] + u["update"])
+        n = tanh(a["candidate"] + r * (u["candidate"] + p["recurrent_shift_candidate"]))
         h = (1 - z) * n + z * s["h"]
         return {"h": h}, {"reset": r, "update": z, "candidate": n}

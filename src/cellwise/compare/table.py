@@ -83,6 +83,11 @@ class Comparison:
         return self.group.objective
 
     @property
+    def sized(self) -> bool:
+        """Whether a budget decided the cells' hidden sizes."""
+        return any(run.config.get("budget") for run in _one_each(self.group))
+
+    @property
     def spread(self) -> float:
         """The typical standard deviation over seeds, NaN where no cell has two; it sets the digits shown."""
         known = [row.sd for row in self.rows if math.isfinite(row.sd)]
@@ -132,21 +137,31 @@ def compare_group(group: Group) -> Comparison:
 
 def _tuning(group: Group) -> str:
     """Say that nothing was tuned, or which settings besides the cell differ between the runs."""
-    # Runs of one identity have the same settings, so one of each is read.
-    one_each = {(run.cell, run.identity): run for run in group.runs if run.summary is not None}
-    differing = settings_that_differ(run.config for run in one_each.values())
+    configs = [run.config for run in _one_each(group)]
+    differing = settings_that_differ(configs)
     if not differing:
-        return UNTUNED
+        budget = next((config["budget"] for config in configs if config.get("budget")), None)
+        return UNTUNED if budget is None else f"Each cell's recurrent layers were sized to {budget}. {UNTUNED}"
     named = ", ".join(differing[:4]) + (", ..." if len(differing) > 4 else "")
     return f"The runs differ in more than the cell ({named}): a difference between rows may come from that."
 
 
+def _one_each(group: Group) -> list[RunRecord]:
+    """One finished run of each identity: runs of one identity have the same settings, so one of each is read."""
+    return list({(run.cell, run.identity): run for run in group.runs if run.summary is not None}.values())
+
+
 def settings_that_differ(configs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the keys with several values that decide a result, besides the cell's own."""
+    """Return the keys with several values that decide a result, besides the cell's own and what a budget found."""
     values: dict[str, set[str]] = {}
-    for config in configs:
+    read = list(configs)
+    for config in read:
         for key, value in _flat({group: value for group, value in what_counts(config).items() if group != "cell"}):
-            values.setdefault(key, set()).add(repr(value))
+            # Of a network that a budget sized the budget was chosen, not the number of units.
+            chosen = config.get("budget") if key == "network.hidden_size" else None
+            values.setdefault(key, set()).add(repr(chosen or value))
+    budgets = {config.get("budget") for config in read}
+    values["budget"] = {repr(budget) for budget in budgets}
     return sorted(key for key, found in values.items() if len(found) > 1)
 
 

@@ -12,7 +12,7 @@ from cellwise.recurrent.options import InputInit, RecurrentInit
 
 def blocks(stacked: Tensor, hidden_size: int) -> tuple[Tensor, ...]:
     """Return views of a stacked weight, one a gate, (hidden, ...) each."""
-    return stacked.split(hidden_size) if stacked.numel() else ()
+    return stacked.chunk(stacked.shape[0] // hidden_size) if stacked.numel() else ()
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cellwise.cells.contract import Cell, State
 from cellwise.errors import CellwiseError
+from cellwise.recurrent import opaque
 from cellwise.recurrent.maps import Convolution, Dense
 from cellwise.recurrent.options import Connections, InputInit, LayerOptions, RecurrentInit
 from cellwise.recurrent.stack import Stack
@@ -124,6 +125,8 @@ class Recurrent(Stack):
         Raises:
             ValueError: a shape or length that does not fit.
         """
+        if torch.compiler.is_compiling():
+            return opaque.call(self, x, state, lengths, resets)
         output, new = self._run(self._time_first(x), state, lengths, self._resets(resets))
         return (output.transpose(0, 1) if self.batch_first else output), new
 
@@ -239,6 +242,8 @@ class ConvRecurrent(Stack):
         Returns:
             Output (time, batch, hidden channels * directions, height, width), and the state.
         """
+        if torch.compiler.is_compiling():
+            return opaque.call(self, x, state, lengths, resets)
         output, new = self._run(self._units_last(x), _each(_to_last, state), lengths, resets)
         return _from_last(output), {name: _from_last(value) for name, value in new.items()}
 

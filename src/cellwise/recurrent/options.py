@@ -70,6 +70,10 @@ class LayerOptions:
         rates = self.zoneout.values() if isinstance(self.zoneout, Mapping) else (self.zoneout,)
         return self.recurrent_dropout > 0 or any(rate > 0 for rate in rates)
 
+    def with_dropout(self, dropout: float, num_layers: int) -> LayerOptions:
+        """Return the options with a network's dropout between layers, where there are two and no locked dropout."""
+        return dataclasses.replace(self, dropout=0.0 if num_layers < 2 or self.locked_dropout else dropout)
+
     def zoneout_rates(self, cell: Cell) -> dict[str, float]:
         """Return the rate by state, states with rate 0 left out."""
         if isinstance(self.zoneout, Mapping):

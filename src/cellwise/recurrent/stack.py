@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cellwise.cells.contract import Cell, State, check_declaration
 from cellwise.cells.registry import build_cell
 from cellwise.errors import CellwiseError
-from cellwise.recurrent import engines
+from cellwise.recurrent import engines, opaque
 from cellwise.recurrent.conditions import Conditions, check_resets, draw_conditions, turned_resets
 from cellwise.recurrent.engines import reference
 from cellwise.recurrent.guard import Lengths, blank, check_lengths, reverse
@@ -57,6 +57,12 @@ class Stack(nn.Module):
         )
         if options.layer_norm:
             self.norms = nn.ModuleList(nn.LayerNorm(self._width) for _ in range(num_layers - 1))
+        self.key = opaque.register(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a copied or unpickled layer, which is one of its own to a compiler."""
+        super().__setstate__(state)
+        self.key = opaque.register(self)
 
     def gate_weights(self, layer: int = 0, reverse: bool = False) -> dict[str, GateWeights]:
         """Return one layer's weights by gate, as views: writing into them changes the layer.

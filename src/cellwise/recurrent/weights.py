@@ -61,7 +61,9 @@ class Weights(nn.Module):
         self.input_size, self.hidden_size = input_size, hidden_size
         self.mapped = tuple(gate for gate in cell.gates if gate not in cell.raw or input_size != hidden_size)
         fed = {name for feeds, _ in cell.products.values() for name in feeds}
-        self.twice_biased = tuple(gate for gate in cell.gates if gate in fed) if options.recurrent_bias else ()
+        apart = {cell.parts[part] for part in cell.part_biases}  # these have a second bias anyhow
+        twice = tuple(gate for gate in cell.gates if gate in fed and gate not in apart)
+        self.twice_biased = twice if options.recurrent_bias else ()
 
         def empty(*shape: int) -> nn.Parameter:
             return nn.Parameter(torch.empty(*shape))
@@ -99,8 +101,8 @@ class Weights(nn.Module):
     @torch.no_grad()
     def settle(self) -> None:
         """Give what was drawn the cell's own start: bias offsets or chrono biases, extras, the initial state."""
-        for gate, offset in {} if self.bias is None else self.cell.bias_offsets.items():
-            if self.options.chrono is None or gate not in self.cell.chrono:
+        for gate, offset in self.cell.bias_offsets.items():
+            if self.bias is not None and (self.options.chrono is None or gate not in self.cell.chrono):
                 self._of(self.bias, self.cell.gates, gate).add_(offset)
         if self.options.chrono is not None:
             self._settle_chrono(self.options.chrono)
@@ -126,7 +128,7 @@ class Weights(nn.Module):
         if self.mapped == cell.gates:
             return self.input_map(x, self.input_weight, bias)
         mapped = self.input_map(x, self.input_weight)
-        shares = dict(zip(self.mapped, mapped.split(self.hidden_size, dim=-1), strict=True)) if self.mapped else {}
+        shares = dict(zip(self.mapped, mapped.chunk(len(self.mapped), dim=-1), strict=True)) if self.mapped else {}
         together = torch.cat([shares.get(gate, x) for gate in cell.gates], dim=-1)
         return together if bias is None else together + bias
 

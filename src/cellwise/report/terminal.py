@@ -44,11 +44,14 @@ def _table(comparison: Comparison) -> Table:
     unit = next((row.throughput_unit for row in comparison.rows if row.throughput_unit), "examples/s")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("cell", overflow="fold", min_width=14)
-    for name in ("n", "mean", "sd", "95 % interval", "parameters", unit):
+    # A line of 80 has room for one count: where cells were sized to a budget, the one that was matched.
+    counted = "recurrent\nparameters" if comparison.sized else "parameters"
+    for name in ("n", "mean", "sd", "95 % interval", counted, unit):
         table.add_column(Text(name), justify="right", no_wrap=True)
     spread = comparison.spread
     for row in comparison.rows:
-        table.add_row(Text(row.label), str(row.n), *scores(row, spread), short(row.parameters_total), rate(row))
+        parameters = row.parameters_recurrent if comparison.sized else row.parameters_total
+        table.add_row(Text(row.label), str(row.n), *scores(row, spread), short(parameters), rate(row))
     beside = {f"floor: {name}": value for name, value in comparison.floors.items()}
     if comparison.optimum is not None:
         beside["optimum"] = comparison.optimum

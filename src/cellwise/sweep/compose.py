@@ -7,7 +7,7 @@ same from any folder. Cells from outside enter the ConfigStore when their module
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,9 +20,11 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from cellwise.budget import parse_budget
 from cellwise.cells.registry import cell_info, cell_names, import_cells
 from cellwise.errors import CellwiseError, unknown
 from cellwise.resources import resource_folder
+from cellwise.sweep.sizing import KEY, hidden_size_in, refuse_two_sizes
 
 Config = dict[str, Any]
 
@@ -70,7 +72,8 @@ def compose_config(overrides: Sequence[str]) -> Config:
         overrides: `key=value`, without sweeps.
 
     Raises:
-        CellwiseError: an unknown key or choice (the line lists the allowed ones), or a value that is missing.
+        CellwiseError: an unknown key or choice (the line lists the allowed ones), a value that is missing, or a budget
+            that no hidden size meets.
     """
     parsed = parse_overrides(overrides)
     _register_outside_cells(parsed)
@@ -87,9 +90,20 @@ def compose_config(overrides: Sequence[str]) -> Config:
         missing = sorted(OmegaConf.missing_keys(config))
         if missing:
             raise CellwiseError(f"{missing[0]} is not set; give {missing[0]}=...")
-        plain = OmegaConf.to_container(config, resolve=True)
+        if config.budget is not None:
+            refuse_two_sizes(parsed)
+            size = hidden_size_in(lambda size: _resolved(config, {KEY: size}))
+            return _resolved(config, {KEY: size, "budget": str(parse_budget(config.budget))})
+        return _resolved(config, {})
     except OmegaConfBaseException as error:
         raise CellwiseError(_one_line(error)) from error
+
+
+def _resolved(config: DictConfig, put_in: Mapping[str, Any]) -> Config:
+    """The plain configuration with values put in; what follows them does."""
+    for key, value in put_in.items():
+        OmegaConf.update(config, key, value)
+    plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
 

@@ -6,12 +6,13 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from cellwise.budget import Shape
 from cellwise.errors import unknown
 
 if TYPE_CHECKING:
     from cellwise.tasks.contract import Task
 
-TASKS = ("language",)
+TASKS = ("language", "memory")
 
 
 def read_task(config: Mapping[str, Any]) -> Any:
@@ -21,6 +22,23 @@ def read_task(config: Mapping[str, Any]) -> Any:
         CellwiseError: unknown task, or a setting that is not allowed.
     """
     return _settings_of(config).read(config)
+
+
+def recurrent_shapes(config: Mapping[str, Any], hidden_size: int) -> list[Shape]:
+    """Return what decides the cost of a task's recurrent layers, were they of a hidden size; imports no torch.
+
+    Each task's `settings` has a function of this name: one entry a stack of recurrent layers of its network, with the
+    features that its first layer sees (they may follow the hidden size). A test holds it against the layers themselves.
+
+    Args:
+        config: resolved; its own hidden size does not count.
+        hidden_size: units of a layer in one direction.
+
+    Raises:
+        CellwiseError: unknown task, or a setting that is not allowed.
+    """
+    shapes: list[Shape] = _settings_of(config).recurrent_shapes(config, hidden_size)
+    return shapes
 
 
 def pin_data(config: Mapping[str, Any]) -> dict[str, Any]:

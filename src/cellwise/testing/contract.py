@@ -107,7 +107,8 @@ def _failure(check: Check, name: str, options: dict[str, Any]) -> str | None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # on tensors this small, threads wait for each other ten times as long as they work
     try:
-        check(lambda: build_cell(name, options))
+        with torch.random.fork_rng(devices=[]):
+            check(lambda: build_cell(name, options))
     except Exception as error:
         kind = "" if isinstance(error, AssertionError | CellwiseError) else f"{type(error).__name__}: "
         line = kind + " ".join(str(error).split())

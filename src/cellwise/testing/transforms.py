@@ -41,7 +41,7 @@ def check_forward_derivative(build: Build) -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, when it first loads its forward formulas
-        output, forward = torch.func.jvp(run, (x,), (direction,))
+        output, forward, *_ = torch.func.jvp(run, (x,), (direction,))
     cotangent = numbers(*output.shape, seed=6)
     leaf = x.clone().requires_grad_()
     (backward,) = torch.autograd.grad(run(leaf), leaf, cotangent)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from cellwise.budget import parse_budget
 from cellwise.cells.registry import build_cell
 from cellwise.errors import CellwiseError
+from cellwise.recurrent.options import check_options
 from cellwise.settings import bounded, parse
 from cellwise.tasks import read_task
 
@@ -91,15 +92,17 @@ def read(config: Mapping[str, Any]) -> RunSettings:
         if not isinstance(config.get(group), Mapping):
             raise CellwiseError(f"{group}={config.get(group)!r} must be a group of keys; choose a file of conf/{group}")
     cell = {k: v for k, v in config["cell"].items() if k != "name"}
-    build_cell(str(config["cell"].get("name")), cell)
+    built = build_cell(str(config["cell"].get("name")), cell)
     trainer = parse(TrainerSettings, config["trainer"], "trainer")
     if trainer.max_epochs is None and trainer.max_steps is None:
         raise CellwiseError("training would never end; give trainer.max_epochs=... or trainer.max_steps=...")
+    task = read_task(config)
+    check_options(task.network.layer, built, config["cell"]["name"])
     return RunSettings(
         trainer=trainer,
         optim=parse(OptimSettings, config["optim"], "optim"),
         logger=parse(LoggerSettings, config["logger"], "logger"),
-        task=read_task(config),
+        task=task,
         cell=config["cell"]["name"],
         cell_options=cell,
         seed=plain.seed,

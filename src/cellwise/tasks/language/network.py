@@ -34,8 +34,8 @@ class LanguageModel(nn.Module):
             embedding_size,
             settings.hidden_size,
             settings.num_layers,
-            dropout=settings.dropout if settings.num_layers > 1 else 0.0,
             engine=engine,
+            **vars(settings.layer.with_dropout(settings.dropout, settings.num_layers)),
         )
         self.output = nn.Linear(settings.hidden_size, vocabulary_size)
         if settings.tied:

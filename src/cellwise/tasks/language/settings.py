@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from cellwise.budget import Shape, shape_of
 from cellwise.errors import CellwiseError, unknown
+from cellwise.recurrent.options import LayerOptions
 from cellwise.settings import bounded, parse
 from cellwise.tasks.language.sentences import Sentences
 from cellwise.tasks.language.sources import read_own
@@ -37,6 +39,7 @@ class NetworkSettings:
     embedding_size: int | None = bounded(None, minimum=1)
     tied: bool = False
     init_range: float | None = bounded(None, minimum=0)
+    layer: LayerOptions = field(default_factory=LayerOptions)
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,19 @@ def read(config: Mapping[str, Any]) -> LanguageSettings:
     if network.tied and network.embedding_size not in (None, network.hidden_size):
         raise CellwiseError(
             f"network.tied=true needs network.embedding_size={network.hidden_size} (the hidden size), "
-            f"not {network.embedding_size}"
+            f"not {network.embedding_size}; null is always the hidden size"
         )
     return LanguageSettings(task, _data(config["data"], task.level), network, config.get("data_dir"))
+
+
+def recurrent_shapes(config: Mapping[str, Any], hidden_size: int) -> list[Shape]:
+    """Return the cost-deciding sizes of the language model's recurrent layers; see `cellwise.tasks`.
+
+    Raises:
+        CellwiseError: an unknown key or a value that is not allowed.
+    """
+    network = parse(NetworkSettings, {**config["network"], "hidden_size": hidden_size}, "network")
+    return [shape_of(network.layer, network.embedding_size or hidden_size, network.num_layers)]
 
 
 def pin(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,87 @@
+"""Batches of a fixed set of examples, every epoch in an order of its own, with the position in the checkpoint.
+
+The order is a pure function of (seed, epoch): every cell of a comparison sees the same examples in the same order, and
+a run that was cut off goes on with the very next batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from cellwise.data.loader import SequentialLoader
+
+Batch_co = TypeVar("Batch_co", covariant=True)
+Rows = npt.NDArray[np.int64]
+
+
+class Examples(Protocol[Batch_co]):
+    """What is batched: a number of examples, and any of them as one batch."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Rows, /) -> Batch_co: ...
+
+
+class Batches(Generic[Batch_co]):
+    """Examples as items of a loader: item k holds examples k B to (k + 1) B of the order; the last may be smaller."""
+
+    def __init__(self, examples: Examples[Batch_co], batch_size: int) -> None:
+        self.examples, self.batch_size = examples, batch_size
+        self.order: Rows = np.arange(len(examples))
+
+    def __len__(self) -> int:
+        return -(-len(self.examples) // self.batch_size)
+
+    def __getitem__(self, k: int) -> Batch_co:
+        if not 0 <= k < len(self):
+            raise IndexError(k)
+        return self.examples[self.order[k * self.batch_size : (k + 1) * self.batch_size]]
+
+
+class ShuffledLoader(SequentialLoader[Batch_co]):
+    """Yield every example once an epoch; `SequentialLoader` with an order that changes from epoch to epoch.
+
+    Args:
+        examples: what is batched.
+        batch_size: examples of a batch.
+        seed: of the order, 0 or more.
+    """
+
+    def __init__(self, examples: Examples[Batch_co], batch_size: int, seed: int) -> None:
+        self._batches = Batches(examples, batch_size)
+        super().__init__(self._batches)
+        self._seed = seed
+        self._epoch = 0  # the one that the position is in
+
+    def __iter__(self) -> Iterator[Batch_co]:
+        # A generator, as the parent's: an iterator that is made and dropped uses up nothing. An epoch is counted when
+        # the next one begins, for Lightning stops at the last batch and never asks for the end.
+        self._epoch += self._ended()
+        self._batches.order = order_of_epoch(self._seed, self._epoch, len(self._batches.examples))
+        yield from super().__iter__()
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the epoch, the position in it, and the length that they belong to."""
+        return {**super().state_dict(), "epoch": self._epoch + self._ended()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Begin the next epoch where `state_dict` was taken.
+
+        Raises:
+            CellwiseError: the state is that of a loader of another length.
+        """
+        super().load_state_dict(state)
+        self._epoch = state["epoch"]
+
+    def _ended(self) -> bool:
+        """Whether the epoch's last batch was handed out."""
+        return self._position == len(self._batches)
+
+
+def order_of_epoch(seed: int, epoch: int, examples: int) -> Rows:
+    """Return a permutation, int64 (examples,), that depends on its arguments alone."""
+    return np.random.default_rng([seed, epoch]).permutation(examples)

@@ -1,0 +1,270 @@
+"""What a layer's options do: against a hand-written loop over layers, and where they start."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from cellwise.cells.registry import build_cell, cell_names
+from cellwise.errors import CellwiseError
+from cellwise.recurrent.layer import ConvRecurrent, Recurrent
+from cellwise.testing.layers import assert_close, dense, images, numbers
+
+TIME, BATCH, SIZE = 5, 3, 4
+LENGTHS = [TIME, 2, 0]
+
+
+def layer_of(cell: str, **options: Any) -> Recurrent:
+    """A layer whose input is as wide as its output."""
+    return dense(lambda: build_cell(cell), input_size=SIZE, hidden_size=SIZE, **options)
+
+
+def alone(layer: Recurrent, number: int, x: Tensor) -> Tensor:
+    """One layer of a stack, run by itself."""
+    weights = layer.weights()[number]
+    one = Recurrent(layer.cell, weights.input_size, SIZE).double()
+    one.weights()[0].load_state_dict(weights.state_dict())
+    return one.forward(x, None, LENGTHS)[0]
+
+
+def test_residual_adds_each_layers_input_to_its_output() -> None:
+    layer = layer_of("gru", num_layers=2, connections="residual")
+    x = numbers(TIME, BATCH, SIZE)
+    valid = (torch.arange(TIME)[:, None] < torch.tensor(LENGTHS))[..., None]
+    first = alone(layer, 0, x) + x * valid
+    assert_close("the output", layer(x, None, LENGTHS)[0], alone(layer, 1, first) + first)
+
+
+def test_residual_is_left_out_where_widths_differ() -> None:
+    plain, residual = (dense(lambda: build_cell("gru"), connections=kind) for kind in ("plain", "residual"))
+    x = numbers(TIME, BATCH, plain.input_size)
+    assert plain.input_size != plain.hidden_size
+    assert_close("the output", residual(x)[0], plain(x)[0], 0.0)
+
+
+def test_skip_gives_the_first_input_to_every_layer() -> None:
+    layer = layer_of("rnn", num_layers=3, connections="skip")
+    x = numbers(TIME, BATCH, SIZE)
+    expected = alone(layer, 0, x)
+    for number in (1, 2):
+        assert layer.weights()[number].input_size == 2 * SIZE
+        expected = alone(layer, number, torch.cat([expected, x], dim=-1))
+    assert_close("the output", layer(x, None, LENGTHS)[0], expected)
+
+
+def test_layer_norm_stands_between_layers_and_leaves_the_padding_zero() -> None:
+    layer = layer_of("lstm", num_layers=2, layer_norm=True, connections="residual")
+    x = numbers(TIME, BATCH, SIZE)
+    valid = (torch.arange(TIME)[:, None] < torch.tensor(LENGTHS))[..., None]
+    (norm,) = layer.norms
+    assert isinstance(norm, torch.nn.LayerNorm)
+    first = torch.nn.functional.layer_norm(alone(layer, 0, x) + x * valid, (SIZE,), norm.weight, norm.bias) * valid
+    output = layer(x, None, LENGTHS)[0]
+    assert_close("the output", output, alone(layer, 1, first) + first)
+    assert not (output * ~valid).any()
+
+
+def dropped_between(layer: Recurrent, x: Tensor) -> Tensor:
+    """Which units of the first of two layers were dropped, (time, batch, hidden) bool."""
+    seen: list[Tensor] = []
+    weights, project = layer.weights()[1], layer.weights()[1].project
+
+    def spy(source: Tensor) -> Tensor:
+        seen.append(source)
+        return project(source)
+
+    weights.__dict__["project"] = spy
+    torch.manual_seed(3)
+    layer(x)
+    return seen[0] == 0
+
+
+def test_dropout_is_new_at_each_step_and_locked_dropout_is_one_mask() -> None:
+    x = numbers(TIME, 50, SIZE)
+    new, locked = (
+        dropped_between(layer_of("gru", num_layers=2, engine="reference", **{kind: 0.5}), x) for kind in KINDS
+    )
+    for mask in (new, locked):
+        assert 0.3 < mask.double().mean() < 0.7
+    assert not torch.equal(new[0], new[1])
+    assert all(torch.equal(locked[0], step) for step in locked)
+    assert not torch.equal(locked[0, 0], locked[0, 1]) or not torch.equal(locked[0, 1], locked[0, 2])
+
+
+KINDS = ("dropout", "locked_dropout")
+
+
+def test_recurrent_dropout_drops_units_of_the_operand_for_the_whole_sequence() -> None:
+    layer = layer_of("rnn", recurrent_dropout=0.5, engine="reference")
+    weights = layer.weights()[0]
+    with torch.no_grad():  # h' = tanh(x + h): what is dropped is seen in the output
+        weights.input_weight.copy_(torch.eye(SIZE))
+        weights.recurrent_weight["hidden"].copy_(torch.eye(SIZE))
+        assert weights.bias is not None
+        weights.bias.zero_()
+    torch.manual_seed(3)
+    x = numbers(TIME, 20, SIZE)
+    output = layer(x)[0]
+    passed = torch.atanh(output[1:]) - x[1:]  # 0 or twice the output before
+    kept = (passed.abs() > 1e-9).double()
+    assert_close("what the product sees", passed, 2 * output[:-1] * kept, 1e-6)
+    assert all(torch.equal(kept[0], step) for step in kept)
+    assert 0.3 < kept.mean() < 0.7
+
+
+def test_on_images_recurrent_and_locked_dropout_drop_whole_channels() -> None:
+    layer = images(lambda: build_cell("rnn"), 1, num_layers=2, locked_dropout=0.5)
+    torch.manual_seed(3)
+    seen: list[Tensor] = []
+    weights, project = layer.weights()[1], layer.weights()[1].project
+    weights.__dict__["project"] = lambda source: (seen.append(source), project(source))[1]
+    layer(numbers(TIME, 20, layer.input_size, 3, 2))
+    dropped = (seen[0] == 0).double()  # (time, batch, height, width, channels)
+    assert torch.equal(dropped, dropped[:1, :, :1, :1].expand_as(dropped))
+    assert 0.3 < dropped.mean() < 0.7
+
+
+def test_weight_drop_drops_entries_of_the_recurrent_matrix_alone() -> None:
+    layer = layer_of("lstm", weight_drop=0.5)
+    assert layer.engine == "native"  # torch's kernel takes the dropped matrix
+    x = numbers(TIME, BATCH, SIZE)
+    reference = layer_of("lstm", weight_drop=0.5, engine="reference")
+    outputs = []
+    for each in (layer, reference):
+        torch.manual_seed(3)
+        outputs.append(each(x)[0])
+    assert_close("native with dropped weights", outputs[0], outputs[1], 1e-10)
+    assert_close("step 0, before any recurrence,", outputs[0][0], layer_of("lstm")(x)[0][0], 1e-12)
+
+
+def test_zoneout_by_state_holds_that_state_alone() -> None:
+    layer = layer_of("lstm", zoneout={"c": 0.5})
+    x, start = numbers(1, 40, SIZE), {name: numbers(1, 40, SIZE, seed=8) for name in ("h", "c")}
+    torch.manual_seed(3)
+    state = layer(x, start)[1]
+    plain = layer_of("lstm", engine="reference")(x, start)[1]
+    held = state["c"] == start["c"]
+    assert 0.3 < held.double().mean() < 0.7
+    assert_close("c where it is not held", state["c"][~held], plain["c"][~held])
+    assert_close("h", state["h"], plain["h"])
+
+
+@pytest.mark.parametrize("make", [Recurrent, lambda *args, **kw: ConvRecurrent(*args[:3], 3, *args[3:], **kw)])
+@pytest.mark.parametrize("cell", cell_names())
+def test_orthogonal_recurrent_matrices_are_orthogonal_gate_by_gate(cell: str, make: Any) -> None:
+    torch.manual_seed(2)
+    layer = make(cell, 3, SIZE, 2, bidirectional=True, recurrent_init="orthogonal")
+    for weights in layer.weights():
+        for stacked in weights.recurrent_weight.values():
+            for block in stacked.chunk(stacked.shape[0] // SIZE):
+                rows = block.flatten(1)
+                assert_close("rows times rows", rows @ rows.T, torch.eye(SIZE), 1e-5)
+
+
+@pytest.mark.parametrize("kernel_size", [1, 2, 3, 4])
+def test_an_identity_recurrent_map_leaves_an_image_as_it_is(kernel_size: int) -> None:
+    layer = ConvRecurrent("rnn", 1, 2, kernel_size, recurrent_init="identity", nonlinearity="relu", bias=False)
+    with torch.no_grad():
+        layer.weights()[0].input_weight.zero_()
+    state = {"h": numbers(1, 1, 2, 4, 5, dtype=torch.float32).abs()}
+    output, _ = layer(torch.zeros(3, 1, 1, 4, 5), state)
+    assert_close("the last output", output[-1], state["h"][0])
+
+
+def test_xavier_input_weights_have_the_variance_of_each_gate() -> None:
+    torch.manual_seed(2)
+    layer = Recurrent("lstm", 60, 40, input_init="xavier")
+    for gate in layer.gate_weights().values():
+        assert gate.input is not None
+        bound = math.sqrt(6 / 100)
+        assert 0.95 * bound < gate.input.abs().max() <= bound
+
+
+@pytest.mark.parametrize("recurrent_bias", [False, True])
+@pytest.mark.parametrize("cell", [name for name in cell_names() if build_cell(name).chrono])
+def test_chrono_biases_reach_every_layer_and_direction(cell: str, recurrent_bias: bool) -> None:
+    torch.manual_seed(2)
+    longest, hidden = 50, 400
+    layer = Recurrent(cell, 3, hidden, 2, bidirectional=True, chrono=longest, recurrent_bias=recurrent_bias)
+    for number in range(2):
+        for reverse in (False, True):
+            keeps: list[Tensor] = []
+            for gate, sign in layer.cell.chrono.items():
+                weights = layer.gate_weights(number, reverse)[gate]
+                assert weights.bias is not None
+                total = weights.bias if weights.recurrent_bias is None else weights.bias + weights.recurrent_bias
+                keeps.append(sign * total.detach())
+            spans = keeps[0].exp()  # uniform from 1 to longest - 1
+            assert 1 <= spans.min() < 3 and longest - 4 < spans.max() <= longest - 1 + 1e-3
+            assert abs(spans.mean() - longest / 2) < 3
+            assert all(torch.equal(keeps[0], other) for other in keeps)
+
+
+def test_chrono_takes_the_place_of_the_forget_bias() -> None:
+    torch.manual_seed(2)
+    forget = Recurrent("lstm", 3, 8, chrono=3, forget_bias=100.0).gate_weights()["forget"].bias
+    assert forget is not None and forget.max() <= math.log(2)
+
+
+@pytest.mark.parametrize(
+    ("cell", "options", "told"),
+    [
+        ("lstm", {"zoneout": 1.0}, "zoneout=1.0 must be at least 0 and less than 1"),
+        ("lstm", {"zoneout": {"x": 0.1}}, "unknown state for zoneout of 'lstm' 'x'; allowed: c, h"),
+        ("slstm", {"zoneout": {"m": 0.1}}, "unknown state for zoneout of 'slstm' 'm'"),
+        ("lstm", {"zoneout": {"c": -0.1}}, "zoneout['c']=-0.1 must be at least 0 and less than 1"),
+        ("lstm", {"dropout": 0.1, "locked_dropout": 0.1}, "choose one"),
+        ("indrnn", {"recurrent_dropout": 0.1}, "recurrent_dropout=0.1 has no effect on 'indrnn', which has no"),
+        ("minimal_gru", {"weight_drop": 0.1}, "weight_drop=0.1 has no effect on 'minimal_gru'"),
+        ("lstm", {"connections": "dense"}, "connections=dense is not allowed; allowed: plain, residual, skip"),
+        ("lstm", {"recurrent_init": "zero"}, "recurrent_init=zero is not allowed; allowed: uniform, orthogonal"),
+        ("rnn", {"chrono": 10}, "chrono=10 has no effect on 'rnn', none of whose gates keeps memory"),
+        ("lstm", {"chrono": 2}, "chrono=2 must be 3 or more"),
+        ("lstm", {"chrono": 10, "bias": False}, "chrono=10 sets biases; it needs bias=true"),
+        ("lstm", {"recurrent_bias": True, "bias": False}, "recurrent_bias=true is a second bias; it needs bias=true"),
+        ("lstm", {"zoneout": 0.1, "engine": "native"}, "engine 'native' can't run LSTM with these options"),
+        ("lstm", {"engine": "scan"}, "engine 'scan' can't run LSTM with these options; allowed: auto, native, ref"),
+    ],
+)
+def test_options_without_meaning_are_refused_in_one_line(cell: str, options: dict[str, Any], told: str) -> None:
+    with pytest.raises(CellwiseError) as error:
+        Recurrent(cell, 3, 4, 2, **options)
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("resets", "told"),
+    [
+        (torch.zeros(TIME, BATCH), "resets must be bool"),
+        (
+            torch.zeros(BATCH, TIME, dtype=torch.bool),
+            r"resets must have shape \(time, batch\) = \(5, 3\), not \(3, 5\)",
+        ),
+    ],
+)
+def test_resets_that_do_not_fit_are_refused(resets: Tensor, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        layer_of("lstm")(numbers(TIME, BATCH, SIZE), resets=resets)
+
+
+def test_resets_of_a_batch_first_layer_are_batch_first() -> None:
+    time_first, batch_first = layer_of("gru"), layer_of("gru", batch_first=True)
+    x, resets = numbers(TIME, BATCH, SIZE), numbers(TIME, BATCH) > 0
+    expected = time_first(x, resets=resets)[0]
+    assert_close("the output", batch_first(x.transpose(0, 1), resets=resets.T)[0], expected.transpose(0, 1))
+    trace = batch_first.trace(x.transpose(0, 1), resets=resets.T)
+    assert_close("the trace", trace.states["h"][0], expected)
+
+
+def test_an_image_layer_takes_resets_too() -> None:
+    layer = images(lambda: build_cell("peephole_lstm"), 3)
+    x = numbers(4, 2, layer.input_size, 3, 2)
+    resets = torch.tensor([[False, False], [False, False], [True, False], [False, False]])
+    output = layer(x, resets=resets)[0]
+    assert_close("row 0 after its reset", output[2:, 0], layer(x[2:, :1])[0][:, 0])
+    assert_close("row 1", output[:, 1], layer(x[:, 1:])[0][:, 0])
