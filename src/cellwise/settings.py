@@ -61,25 +61,34 @@ def _checked(value: Any, hint: Any, bounds: Mapping[str, Any], key: str) -> Any:
     kind = next(o for o in options if o is not type(None))
     if isinstance(value, Mapping) and any(typing.get_origin(o) is Mapping for o in options):
         return {str(name): _typed(number, float, f"{key}.{name}") for name, number in value.items()}
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        if isinstance(value, kind):
-            return value
-        if not isinstance(value, Mapping):
-            raise CellwiseError(
-                f"{key}={value!r} must have keys: {', '.join(f.name for f in dataclasses.fields(kind))}"
-            )
-        return parse(kind, value, key)
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        return _group(value, kind, key)
     if typing.get_origin(kind) is typing.Literal:
-        allowed = typing.get_args(kind)
-        if value not in allowed:
-            raise CellwiseError(f"{key}={value} is not allowed; allowed: {', '.join(map(str, allowed))}")
-        return value
+        return _listed(value, typing.get_args(kind), key)
     if typing.get_origin(kind) is tuple:
-        items = [value] if isinstance(value, str) else value
-        if not isinstance(items, list | tuple) or not all(isinstance(i, str) for i in items):
-            raise CellwiseError(f"{key}={value!r} must be a list of texts, for example {key}=[a,b]")
-        return tuple(items)
+        return _texts(value, key)
     return _bounded(_typed(value, kind, key), bounds, key)
+
+
+def _group(value: Any, kind: type, key: str) -> Any:
+    if isinstance(value, kind):
+        return value
+    if not isinstance(value, Mapping):
+        raise CellwiseError(f"{key}={value!r} is a group of keys; set one of them, for example {key}.<key>=...")
+    return parse(kind, value, key)
+
+
+def _listed(value: Any, allowed: tuple[Any, ...], key: str) -> Any:
+    if value not in allowed:
+        raise CellwiseError(f"{key}={value} is not allowed; allowed: {', '.join(map(str, allowed))}")
+    return value
+
+
+def _texts(value: Any, key: str) -> tuple[str, ...]:
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or not all(isinstance(i, str) for i in items):
+        raise CellwiseError(f"{key}={value!r} must be a list of texts, for example {key}=[a,b]")
+    return tuple(items)
 
 
 def _typed(value: Any, kind: Any, key: str) -> Any:

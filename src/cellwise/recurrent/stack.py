@@ -61,7 +61,7 @@ class Stack(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a copied or unpickled layer, which is one of its own to a compiler."""
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
         self.key = opaque.register(self)
 
     def gate_weights(self, layer: int = 0, reverse: bool = False) -> dict[str, GateWeights]:

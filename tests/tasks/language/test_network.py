@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from cellwise.cells.registry import build_cell
+from cellwise.recurrent.options import LayerOptions
 from cellwise.tasks.language.network import LanguageModel
 from cellwise.tasks.language.settings import NetworkSettings
 
@@ -106,3 +107,17 @@ def test_the_engine_is_the_one_asked_for() -> None:
     assert model(engine="reference").recurrent.engine == "reference"
     assert model().recurrent.engine == "native"
     assert model("peephole_lstm").recurrent.engine == "reference"
+
+
+@pytest.mark.parametrize("init_range", [None, 0.1])
+def test_the_same_seed_gives_every_cell_the_same_embedding_and_output(init_range: float | None) -> None:
+    first, *others = (model(cell, init_range=init_range) for cell in ("rnn", "lstm", "gru"))
+    for other in others:
+        assert torch.equal(other.embedding.weight, first.embedding.weight)
+        assert torch.equal(other.output.weight, first.output.weight)
+
+
+def test_an_initial_range_leaves_a_layer_norm_as_it_starts() -> None:
+    (norm,) = model(num_layers=2, init_range=0.1, layer=LayerOptions(layer_norm=True)).recurrent.norms
+    assert isinstance(norm, nn.LayerNorm)
+    assert torch.equal(norm.weight, torch.ones_like(norm.weight))

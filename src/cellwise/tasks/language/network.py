@@ -29,6 +29,9 @@ class LanguageModel(nn.Module):
         embedding_size = settings.embedding_size or settings.hidden_size
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
         self.dropout = nn.Dropout(settings.dropout)
+        # Before the recurrent layer: cells draw different amounts of random numbers, and the same seed must give the
+        # same embedding and output to each of them, or a comparison compares these too.
+        self.output = nn.Linear(settings.hidden_size, vocabulary_size)
         self.recurrent = Recurrent(
             cell,
             embedding_size,
@@ -37,7 +40,6 @@ class LanguageModel(nn.Module):
             engine=engine,
             **vars(settings.layer.with_dropout(settings.dropout, settings.num_layers)),
         )
-        self.output = nn.Linear(settings.hidden_size, vocabulary_size)
         if settings.tied:
             self.output.weight = self.embedding.weight
         if settings.init_range is not None:
@@ -45,9 +47,10 @@ class LanguageModel(nn.Module):
 
     @torch.no_grad()
     def _draw_all(self, bound: float) -> None:
-        """Draw every parameter from U(-bound, bound), embedding and biases too; bias offsets and extras stay on top."""
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -bound, bound)
+        """Draw weights and biases from U(-bound, bound), embedding too; what a cell says of its start stays on top."""
+        for module in (self.embedding, self.output, self.recurrent.layers):  # but no layer norm's gains
+            for parameter in module.parameters():
+                nn.init.uniform_(parameter, -bound, bound)
         for weights in self.recurrent.weights():
             weights.settle()
 
