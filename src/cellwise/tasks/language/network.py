@@ -32,6 +32,11 @@ class LanguageModel(nn.Module):
         # Before the recurrent layer: cells draw different amounts of random numbers, and the same seed must give the
         # same embedding and output to each of them, or a comparison compares these too.
         self.output = nn.Linear(settings.hidden_size, vocabulary_size)
+        if settings.tied:
+            self.output.weight = self.embedding.weight
+        bound = settings.init_range
+        if bound is not None:
+            _draw(self, bound)
         self.recurrent = Recurrent(
             cell,
             embedding_size,
@@ -40,21 +45,19 @@ class LanguageModel(nn.Module):
             engine=engine,
             **vars(settings.layer.with_dropout(settings.dropout, settings.num_layers)),
         )
-        if settings.tied:
-            self.output.weight = self.embedding.weight
-        if settings.init_range is not None:
-            self._draw_all(settings.init_range)
-
-    @torch.no_grad()
-    def _draw_all(self, bound: float) -> None:
-        """Draw weights and biases from U(-bound, bound), embedding too; what a cell says of its start stays on top."""
-        for module in (self.embedding, self.output, self.recurrent.layers):  # but no layer norm's gains
-            for parameter in module.parameters():
-                nn.init.uniform_(parameter, -bound, bound)
-        for weights in self.recurrent.weights():
-            weights.settle()
+        if bound is not None:
+            _draw(self.recurrent.layers, bound)  # but no layer norm's gains
+            for weights in self.recurrent.weights():
+                weights.settle()  # what a cell says of its own start stays on top
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Return logits (time, batch, vocabulary) and the state, for tokens (time, batch) int64."""
         hidden, state = self.recurrent(self.dropout(self.embedding(tokens)), state)
         return self.output(self.dropout(hidden)), state
+
+
+@torch.no_grad()
+def _draw(module: nn.Module, bound: float) -> None:
+    """Draw every weight and bias from U(-bound, bound)."""
+    for parameter in module.parameters():
+        nn.init.uniform_(parameter, -bound, bound)
