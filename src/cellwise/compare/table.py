@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import statistics as middle
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from cellwise.compare.groups import Group, group_runs
+from cellwise.compare.groups import Group, flat, group_runs
 from cellwise.compare.statistics import interquartile_mean, mean_interval
 from cellwise.compare.verdict import UNTUNED, Scale, Scores, Verdict, judge
 from cellwise.records.identity import what_counts
@@ -156,21 +156,13 @@ def settings_that_differ(configs: Iterable[Mapping[str, Any]]) -> list[str]:
     values: dict[str, set[str]] = {}
     read = list(configs)
     for config in read:
-        for key, value in _flat({group: value for group, value in what_counts(config).items() if group != "cell"}):
+        for key, value in flat({group: value for group, value in what_counts(config).items() if group != "cell"}):
             # Of a network that a budget sized the budget was chosen, not the number of units.
             chosen = config.get("budget") if key == "network.hidden_size" else None
             values.setdefault(key, set()).add(repr(chosen or value))
     budgets = {config.get("budget") for config in read}
     values["budget"] = {repr(budget) for budget in budgets}
     return sorted(key for key, found in values.items() if len(found) > 1)
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def same_data(runs: Iterable[RunRecord]) -> bool:

@@ -125,7 +125,7 @@ def _pair(first: Scores, second: Scores, d: Difference, p: float, scale: Scale, 
         sentence = f"{better.label} and {other.label} gave the same {scale.word} with every seed."
     else:
         needed = seeds_needed(d.mean, d.sd, POWER, ALPHA / pairs)
-        observed = f"the difference observed ({percent(d.mean, other.mean)})"
+        observed = f"the difference observed{_share(d.mean, other.mean)}"
         sentence = (
             f"{better.label} is not distinguishable from {other.label} with {d.n} seeds; "
             f"{_about(needed)} would be needed to see {observed}."
@@ -149,8 +149,8 @@ def _separation(scored: Sequence[Scores], differences: Sequence[Difference], sca
     alone = [s.label for s in scored if len(s.values) < 2]
     rest = f" One seed alone separates nothing: {', '.join(alone)}." if alone else ""
     return (
-        f"{n} seeds can separate cells that differ by about {short(smallest, 2)} {scale.word} "
-        f"({percent(smallest, typical)}) or more at the scatter typical here (80 % power{corrected}); "
+        f"{n} seeds can separate cells that differ by about {short(smallest, 2)} {scale.word}"
+        f"{_share(smallest, typical)} or more at the scatter typical here (80 % power{corrected}); "
         f"they cannot separate closer ones, unless those scatter less.{rest}"
     )
 
@@ -167,6 +167,11 @@ def _below_floor(scored: Sequence[Scores], scale: Scale, floors: Mapping[str, fl
     if not losers:
         return []
     return [f"Not better than the best floor ({name}, {short(floor)}): {', '.join(losers)}."]
+
+
+def _share(part: float, whole: float) -> str:
+    """In percent, where that says something: near an optimum of 0 it does not."""
+    return f" ({percent(part, whole)})" if abs(part) < abs(whole) else ""
 
 
 def _p(p: float) -> str:

@@ -12,20 +12,37 @@ import uuid
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from cellwise.cells.contract import State
-
-if TYPE_CHECKING:
-    from cellwise.recurrent.stack import Stack
-
-_layers: weakref.WeakValueDictionary[str, Stack] = weakref.WeakValueDictionary()
+from cellwise.cells.contract import Cell, State
 
 
-def register(layer: Stack) -> str:
+class Layer(Protocol):
+    """What the operator knows of a layer, which is a module besides."""
+
+    cell: Cell
+    num_layers: int
+    directions: int
+    hidden_size: int
+    key: str
+    training: bool
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Return the parameters."""
+        ...
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Return the parameters by name, in the same order."""
+        ...
+
+
+_layers: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+
+
+def register(layer: Layer) -> str:
     """Make a layer known to the operator; returns the key by which a compiled graph names it."""
     key = uuid.uuid4().hex
     _layers[key] = layer
@@ -33,7 +50,7 @@ def register(layer: Stack) -> str:
 
 
 def call(
-    layer: Stack, x: Tensor, state: Mapping[str, Tensor] | None, lengths: Any, resets: Tensor | None
+    layer: Layer, x: Tensor, state: Mapping[str, Tensor] | None, lengths: Any, resets: Tensor | None
 ) -> tuple[Tensor, State]:
     """Return what `layer(x, state, lengths, resets)` returns, as one operator.
 
@@ -154,7 +171,7 @@ def _run(
     key: str,
 ) -> list[Tensor]:
     """The layer with these parameters; its masks from the seed, which stands for being in training."""
-    layer = _layers[key]
+    layer: Any = _layers[key]
     named = dict(zip((name for name, _ in layer.named_parameters()), parameters, strict=True))
     given = dict(zip(layer.cell.states, state, strict=True)) if state else None
     with torch.autocast(x.device.type, enabled=False), _mode(layer, seed):
@@ -163,7 +180,7 @@ def _run(
 
 
 @contextlib.contextmanager
-def _mode(layer: Stack, seed: Tensor | None) -> Iterator[None]:
+def _mode(layer: Any, seed: Tensor | None) -> Iterator[None]:
     training = layer.training
     devices = [parameter.device for parameter in layer.parameters() if parameter.device.type == "cuda"][:1]
     with torch.random.fork_rng(devices=devices):

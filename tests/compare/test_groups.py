@@ -1,0 +1,48 @@
+"""What a configuration is called in tables and legends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cellwise.compare.groups import group_runs
+from cellwise.records.store import load_study
+
+
+def labels(folder: Path, configurations: dict[str, dict[str, Any]]) -> list[str]:
+    """The names of configurations, given as folder (name-identity) to its settings."""
+    for name, config in configurations.items():
+        run = folder / "study" / name / "seed-0"
+        run.mkdir(parents=True)
+        run.joinpath("config.yaml").write_text(yaml.safe_dump({"seed": 0, "study": name, **config}))
+    (group,) = group_runs(load_study(folder / "study"))
+    return list(group.labels.values())
+
+
+def gru(reset: str, **settings: Any) -> dict[str, Any]:
+    return {"cell": {"name": "gru", "reset": reset}, "network": {"hidden_size": 8, "layer": settings}}
+
+
+def test_one_configuration_is_called_by_its_cell(tmp_path: Path) -> None:
+    assert labels(tmp_path, {"gru-00000000": gru("after"), "lstm-00000000": gru("before")}) == ["gru", "lstm"]
+
+
+def test_several_are_called_by_what_differs_between_them(tmp_path: Path) -> None:
+    several = {"gru-00000000": gru("after"), "gru-11111111": gru("before"), "lstm-00000000": {}}
+    assert labels(tmp_path, several) == ["gru reset=after", "gru reset=before", "lstm"]
+
+
+def test_keys_of_groups_in_groups_have_their_last_name(tmp_path: Path) -> None:
+    several = {"gru-00000000": gru("after", zoneout=0.1), "gru-11111111": gru("before", zoneout=0.0)}
+    assert labels(tmp_path, several) == ["gru reset=after zoneout=0.1", "gru reset=before zoneout=0.0"]
+
+
+@pytest.mark.parametrize(
+    "other", [gru("after"), gru("before", zoneout=0.1, chrono=20)], ids=["the_same_settings", "more_than_a_name_holds"]
+)
+def test_where_settings_make_no_name_the_identity_does(tmp_path: Path, other: dict[str, Any]) -> None:
+    several = {"gru-00000000": gru("after"), "gru-11111111": other}
+    assert labels(tmp_path, several) == ["gru-00000000", "gru-11111111"]
