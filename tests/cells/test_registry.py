@@ -222,6 +222,7 @@ def test_an_unknown_option_lists_the_allowed() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "told"),
     [
+        ("coupled_lstm", {"peepholes": 1}, "cell.peepholes=1 is not an option of 'coupled_lstm'; allowed: True, False"),
         ("gru", {"reset": "during"}, "cell.reset=during is not an option of 'gru'; allowed: after, before"),
         ("coupled_lstm", {"peepholes": "yes"}, "allowed: True, False"),
         ("lstm", {"forget_bias": "one"}, "cell.forget_bias='one' of 'lstm' must be a float, like 1.0"),

@@ -29,6 +29,7 @@ COUNTED = [
     *("network.hidden_size=129", "network.num_layers=2", "network.dropout=0.1", "network.tied=true"),
     *("optim=sgd", "optim.learning_rate=0.003", "optim.clip_norm=null", "optim.decay_after_epochs=2"),
     *("trainer.max_epochs=6", "trainer.max_steps=9", "trainer.validate_every_steps=9", "trainer.precision=64-true"),
+    *("network.layer.zoneout=0.1", "network.layer.connections=residual", "network.layer.learned_state=true"),
 ]
 SAME_VALUE = """
 import json, sys
@@ -48,6 +49,11 @@ def test_it_is_eight_hexadecimal_digits() -> None:
 @pytest.mark.parametrize("override", ELSEWHERE)
 def test_who_where_and_how_it_is_logged_do_not_count(override: str) -> None:
     assert identity(compose_config(overrides_of(override))) == identity(compose_config([]))
+
+
+@pytest.mark.parametrize(("one", "other"), [("network.dropout=0", "network.dropout=0.0"), ("seed=1", "seed=2")])
+def test_two_spellings_of_a_number_are_one_run(one: str, other: str) -> None:
+    assert identity(compose_config([one])) == identity(compose_config([other]))
 
 
 def test_everything_else_counts_and_no_two_are_alike() -> None:

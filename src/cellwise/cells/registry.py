@@ -66,7 +66,7 @@ class Option:
     def check(self, cell: str, value: Any) -> Any:
         """Return the value, or raise the one line that lists what is allowed."""
         if self.allowed is not None:
-            if value not in self.allowed:
+            if not any(value == each and type(value) is type(each) for each in self.allowed):  # 1 is not true
                 listed = ", ".join(map(str, self.allowed))
                 raise CellwiseError(f"cell.{self.name}={value} is not an option of {cell!r}; allowed: {listed}")
             return value

@@ -23,10 +23,19 @@ def identity(config: Mapping[str, Any]) -> str:
     Args:
         config: as composed; seed, machine and logging keys don't count.
     """
-    counted = what_counts(config)
+    counted = _one_spelling(what_counts(config))
     info = cell_info(config["cell"]["name"])
     counted["cell_source"] = cell_source_sha256(info.factory, info.fixed)
     return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _one_spelling(value: Any) -> Any:
+    """The same value for the same number: 0 and 0.0 are one dropout."""
+    if isinstance(value, Mapping):
+        return {key: _one_spelling(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_one_spelling(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def what_counts(config: Mapping[str, Any]) -> dict[str, Any]:
