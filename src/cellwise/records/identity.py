@@ -14,7 +14,7 @@ from cellwise.errors import CellwiseError
 
 # Who runs it, where, how it is logged, and which of the equal runs it is: not what it is.
 _NOT_IDENTITY = ("seed", "study", "runs_dir", "data_dir", "cell_modules", "again", "logger")
-_NOT_IDENTITY_OF_TRAINER = ("accelerator", "threads", "engine", "log_every_steps")
+_NOT_IDENTITY_OF_TRAINER = ("accelerator", "threads", "engine", "log_every_steps", "checkpoint_every_seconds")
 
 
 def identity(config: Mapping[str, Any]) -> str:

@@ -44,22 +44,25 @@ class RunWriter:
             beside it as `seed-<n>.replaced-<k>`.
         info: what `run.json` says at the start.
         config: resolved and plain; becomes `config.yaml`.
+        kept_bytes: of an earlier start's `metrics.jsonl`, when the run goes on from its checkpoint; None: it begins anew.
 
     Raises:
         CellwiseError: the folder can't be written, or another process is making this run.
     """
 
-    def __init__(self, folder: Path, info: RunInfo, config: Mapping[str, Any]):
+    def __init__(self, folder: Path, info: RunInfo, config: Mapping[str, Any], kept_bytes: int | None = None):
         self.folder, self.info = folder, info
         self._mirrors: list[Mirror] = []
         try:
             self._lock = _locked(folder)
-            _make_room(folder)
-            (folder / "views").mkdir(parents=True)
-            (folder / "checkpoints").mkdir()
+            if kept_bytes is None:
+                _make_room(folder)
+            for part in ("views", "checkpoints"):
+                (folder / part).mkdir(parents=True, exist_ok=True)
             write_atomically(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
             self._write_info()
-            self._metrics = open(folder / "metrics.jsonl", "w", encoding="utf-8")  # noqa: SIM115 (open for the run)
+            self._metrics = open(folder / "metrics.jsonl", "ab")  # noqa: SIM115 (open for the run)
+            self._metrics.truncate(kept_bytes or 0)
             self._log = open(folder / "log.txt", "a", encoding="utf-8")  # noqa: SIM115
         except OSError as error:
             raise CellwiseError(
@@ -78,10 +81,14 @@ class RunWriter:
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Append one row to `metrics.jsonl`, on disk before this returns."""
-        self._metrics.write(json.dumps(_finite(row)) + "\n")
+        self._metrics.write((json.dumps(_finite(row)) + "\n").encode())
         self._metrics.flush()
         for mirror in self._mirrors:
             mirror.log(row)
+
+    def logged(self) -> int:
+        """Return how many bytes of rows are written."""
+        return self._metrics.tell()
 
     def note(self, text: str) -> None:
         """Append a line with the time to `log.txt`."""

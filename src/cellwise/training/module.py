@@ -12,10 +12,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from cellwise.errors import CellwiseError
 from cellwise.tasks.contract import Learned, Scores, Split, Task
+from cellwise.training.checkpoint import Checkpoints
 from cellwise.training.optim import learning_rate, make_optimizer
 from cellwise.training.seeds import reseed
 from cellwise.training.selection import Selection
@@ -35,7 +37,9 @@ class TrainingModule(pl.LightningModule):
         seed: the run's seed, for the random stream of each step.
         report: takes the rows of `metrics.jsonl`.
         selection: offered the network after each validation.
+        checkpoints: of a run that may be cut off.
         log_every_steps: steps of one training row.
+        logged: how many bytes of rows are written, for the checkpoint.
     """
 
     def __init__(
@@ -47,11 +51,14 @@ class TrainingModule(pl.LightningModule):
         seed: int,
         report: Report,
         selection: Selection,
+        checkpoints: Checkpoints,
         log_every_steps: int,
+        logged: Callable[[], int],
     ):
         super().__init__()
         self.task, self.network, self.optim, self.seed = task, network, optim, seed
         self.report, self.selection, self.log_every_steps = report, selection, log_every_steps
+        self.checkpoints, self._logged = checkpoints, logged
         self.examples = 0
         self.train_seconds = 0.0
         self.validated_step = -1
@@ -61,13 +68,14 @@ class TrainingModule(pl.LightningModule):
         self._tally = _Tally()
         self._started = 0.0
         self._epoch = 0  # of the last step; Lightning has counted on when training ends
+        self._epoch_ended = True  # with the last step
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimiser; the learning rate is set at each epoch's start."""
         return make_optimizer(self.optim, self.network.parameters())
 
     def on_train_epoch_start(self) -> None:
-        """Begin the text anew, at this epoch's learning rate."""
+        """Begin the text anew, at this epoch's learning rate; Lightning does not call this where an epoch goes on."""
         self._carried["train"] = None
         self._epoch = self.current_epoch
         optimizer = self.optimizers()
@@ -90,8 +98,38 @@ class TrainingModule(pl.LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Write a row when it is time."""
         self.train_seconds += time.perf_counter() - self._started
+        self._epoch_ended = batch_idx + 1 == self.trainer.num_training_batches
         if self.global_step % self.log_every_steps == 0 or self.global_step == self.trainer.max_steps:
             self._write_row()
+        if self.checkpoints.due() and self._is_between_steps():
+            self.checkpoints.save(self.trainer)
+
+    def on_validation_end(self) -> None:
+        """Keep what a validation in training cost."""
+        if self.trainer.state.fn == TrainerFn.FITTING and self.checkpoints.due():
+            self.checkpoints.save(self.trainer)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what Lightning does not know of: the carried state, what is logged, what was selected."""
+        checkpoint["cellwise"] = {
+            "carried": self._carried.get("train"),
+            "tally": self._tally.state(),
+            "examples": self.examples,
+            "train_seconds": self.train_seconds,
+            "validated_step": self.validated_step,
+            "epoch": self._epoch,
+            "selected": (self.selection.value, self.selection.step),
+            "logged": self._logged(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on from there."""
+        kept = checkpoint["cellwise"]
+        self._carried["train"] = kept["carried"]
+        self._tally.load(kept["tally"])
+        self.examples, self.train_seconds = kept["examples"], kept["train_seconds"]
+        self.validated_step, self._epoch = kept["validated_step"], kept["epoch"]
+        self.selection.value, self.selection.step = kept["selected"]
 
     def on_train_end(self) -> None:
         """Write the row of the steps since the last one."""
@@ -134,6 +172,16 @@ class TrainingModule(pl.LightningModule):
         rate: float = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
         self.report({**self._place(), **row, "learning_rate": rate})
         self._require_finite(row)
+
+    def _is_between_steps(self) -> bool:
+        """Whether nothing but the next step of the same epoch follows, so that a checkpoint means just one thing.
+
+        Where validation follows, its end is the better place; of a checkpoint at an epoch's last step Lightning would not
+        begin the next epoch when it goes on.
+        """
+        every = self.trainer.val_check_interval
+        by_steps = isinstance(every, int) and self.trainer.check_val_every_n_epoch is None
+        return not self._epoch_ended and not (by_steps and self.global_step % every == 0)
 
     def _begin(self, split: Split) -> None:
         self._carried[split] = None
@@ -183,6 +231,12 @@ class _Tally:
         row: Row = {f"train_{name}": float(total) / self._counts[name] for name, total in self._sums.items()}
         self._sums, self._counts = {}, {}
         return row
+
+    def state(self) -> dict[str, Any]:
+        return {"examples": self.examples, "sums": dict(self._sums), "counts": dict(self._counts)}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        self.examples, self._sums, self._counts = state["examples"], dict(state["sums"]), dict(state["counts"])
 
     def take_examples(self) -> int:
         taken, self.examples = self.examples, 0

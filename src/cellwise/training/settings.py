@@ -26,6 +26,7 @@ class TrainerSettings:
     accelerator: Literal["cpu", "gpu"] = "cpu"
     threads: int | None = bounded(None, minimum=1)
     engine: Literal["auto", "reference", "native", "scan"] = "auto"
+    checkpoint_every_seconds: float | None = bounded(60.0, minimum=0)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import resource
@@ -33,7 +34,9 @@ from cellwise.records.schema import Parameters, RunInfo, Summary, Throughput
 from cellwise.records.writer import RunWriter
 from cellwise.tasks import build_task
 from cellwise.tasks.contract import Task
+from cellwise.training.checkpoint import Checkpoints
 from cellwise.training.module import Row, TrainingModule
+from cellwise.training.resume import find_cut_off
 from cellwise.training.seeds import reseed
 from cellwise.training.selection import Selection
 from cellwise.training.settings import RunSettings, TrainerSettings, read
@@ -75,16 +78,23 @@ def train(config: Mapping[str, Any], *, progress: Progress | None = None, own_pr
     if settings.trainer.accelerator == "gpu" and not torch.cuda.is_available():
         raise CellwiseError("trainer.accelerator=gpu, but torch sees no GPU here; type trainer=cpu")
     threads = settings.trainer.threads or os.cpu_count() or 1
-    torch.set_num_threads(threads)
     started = time.perf_counter()
     task = build_task(config["task"]["name"], settings.task)
-    record = RunWriter(folder, _info(config, settings, task, threads), config)
+    info = _info(config, settings, task, threads)
+    cut_off = None if settings.again else find_cut_off(folder, info, threads_are_given=bool(settings.trainer.threads))
+    if cut_off is not None:
+        info = dataclasses.replace(info, threads=cut_off.threads, started=cut_off.started)
+    torch.set_num_threads(info.threads)
+    record = RunWriter(folder, info, config, None if cut_off is None else cut_off.logged)
     if own_process:
         record.capture_output()
+    if cut_off is not None:
+        record.note(f"goes on from {cut_off.checkpoint.name}")
     with _recorded(record):
         network, module, trainer = _prepared(config, settings, task, record, progress)
         setup_seconds = time.perf_counter() - started
-        trainer.fit(module, task.loader("train"), task.loader("valid"))
+        checkpoint = None if cut_off is None else cut_off.checkpoint
+        trainer.fit(module, task.loader("train"), task.loader("valid"), ckpt_path=checkpoint, weights_only=True)
         if module.validated_step != module.global_step:
             trainer.validate(module, task.loader("valid"), verbose=False)
         fitted = time.perf_counter()
@@ -101,6 +111,7 @@ def train(config: Mapping[str, Any], *, progress: Progress | None = None, own_pr
         record.update(times_seconds={name: round(seconds, 3) for name, seconds in times.items()})
         summary = _summary(settings, task, module, record.info)
         record.finish(summary)
+        module.checkpoints.clear()
     objective = task.objective
     return Outcome(folder, f"{objective.metric} {summary.value:.5g} {objective.unit}".rstrip(), skipped=False)
 
@@ -164,7 +175,9 @@ def _prepared(
         seed=settings.seed,
         report=report,
         selection=Selection(record.folder / "checkpoints" / "selected.pt", task.objective.direction),
+        checkpoints=Checkpoints(record.folder / "checkpoints", settings.trainer.checkpoint_every_seconds),
         log_every_steps=settings.trainer.log_every_steps,
+        logged=record.logged,
     )
     return network, module, make_trainer(settings, record.folder)
 
