@@ -139,7 +139,7 @@ def test_what_an_option_leaves_out_has_no_mutants_and_a_helper_of_the_step_has()
     assert "n = tanh(x['candidate'])" in after - before
     assert "n = tanh(U('reset_hidden', r)['candidate'])" in before - after
     norm = Examined("layer_norm_gru", {"norm_scope": "per_gate"}).mutants
-    assert "_norm: return v * scale" in {mutant.name for mutant in norm}
+    assert "_norm: return (v * scale).to(v.dtype)" in {mutant.name for mutant in norm}
 
 
 def test_a_mistake_that_changes_nothing_is_reported() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from cellwise.cells.registry import cell_names
+from cellwise.errors import CellwiseError
 from cellwise.recurrent.layer import ConvRecurrent, Recurrent
 from cellwise.testing.layers import assert_close, numbers
 
@@ -122,3 +125,73 @@ def test_an_optimiser_step_is_seen_by_the_compiled_layer() -> None:
     optimiser.step()
     assert not torch.equal(compiled(x)[0], before)
     assert_close("the output after a step", compiled(x)[0], layer(x)[0], 1e-12)
+
+
+def test_a_layer_compiled_in_place_calls_itself_once() -> None:
+    layer = layer_of("gru")
+    x = numbers(TIME, BATCH, INPUT)
+    expected = layer(x)[0]
+    layer.compile(backend=_AOT, fullgraph=True)
+    assert_close("the output", layer(x)[0], expected, 1e-12)
+
+
+def test_hooks_run_once() -> None:
+    layer = layer_of("gru")
+    layer.register_forward_hook(lambda module, given, output: (2 * output[0], output[1]))
+    x = numbers(TIME, BATCH, INPUT)
+    with torch.no_grad():
+        expected = layer(x)[0]
+        assert_close("the output", torch.compile(layer, backend=_AOT)(x)[0], expected, 1e-12)
+
+
+def test_threads_share_a_compiled_layer() -> None:
+    layer = layer_of("gru")
+    x = numbers(TIME, BATCH, INPUT)
+    parameters = list(layer.parameters())
+    compiled = torch.compile(layer, backend=_AOT, fullgraph=True)
+    wanted = compiled(x)[0].detach()
+    outputs: list[Tensor] = []
+
+    def work() -> None:
+        for _ in range(5):
+            output = compiled(x)[0]
+            torch.autograd.grad(output.sum(), parameters)
+            outputs.append(output.detach())
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(outputs) == 15 and all(torch.equal(output, wanted) for output in outputs)
+    assert all(now is before for now, before in zip(layer.parameters(), parameters, strict=True))
+
+
+def test_where_no_step_is_taken_gradients_are_zero() -> None:
+    layer = layer_of("lstm")
+    compiled = torch.compile(layer, backend=_AOT, fullgraph=True)
+    x = numbers(TIME, BATCH, INPUT).requires_grad_()
+    output, _ = compiled(x, lengths=torch.zeros(BATCH, dtype=torch.int64))
+    assert not any(gradient.any() for gradient in torch.autograd.grad(output.sum(), [x, *layer.parameters()]))
+
+
+def test_without_dropout_no_random_number_is_drawn() -> None:
+    layer = layer_of("lstm").train()
+    compiled = torch.compile(layer, backend=_AOT, fullgraph=True)
+    x = numbers(TIME, BATCH, INPUT)
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    compiled(x)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_a_graph_that_outlives_its_layer_says_so() -> None:
+    layer = layer_of("lstm").eval()
+    x = numbers(TIME, BATCH, INPUT)
+    program = torch.export.export(layer, (x,)).module()
+    assert_close("the exported program", program(x)[0], layer(x)[0], 1e-12)
+    del layer
+    gc.collect()
+    with pytest.raises(CellwiseError, match=r"a layer that is no more.*cw\.export_onnx"):
+        program(x)

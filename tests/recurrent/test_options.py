@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from cellwise.cells.lstm import LSTM
 from cellwise.cells.registry import build_cell, cell_names
 from cellwise.errors import CellwiseError
 from cellwise.recurrent.layer import ConvRecurrent, Recurrent
+from cellwise.recurrent.options import twice_biased
 from cellwise.testing.layers import assert_close, dense, images, numbers
 
 TIME, BATCH, SIZE = 5, 3, 4
@@ -179,8 +181,15 @@ def test_xavier_input_weights_have_the_variance_of_each_gate() -> None:
         assert 0.95 * bound < gate.input.abs().max() <= bound
 
 
-@pytest.mark.parametrize("recurrent_bias", [False, True])
-@pytest.mark.parametrize("cell", [name for name in cell_names() if build_cell(name).chrono])
+@pytest.mark.parametrize(
+    ("cell", "recurrent_bias"),
+    [
+        (name, twice)
+        for name in cell_names()
+        if build_cell(name).chrono
+        for twice in ([False, True] if twice_biased(build_cell(name)) else [False])
+    ],
+)
 def test_chrono_biases_reach_every_layer_and_direction(cell: str, recurrent_bias: bool) -> None:
     torch.manual_seed(2)
     longest, hidden = 50, 400
@@ -215,6 +224,11 @@ def test_chrono_takes_the_place_of_the_forget_bias() -> None:
         ("lstm", {"dropout": 0.1, "locked_dropout": 0.1}, "choose one"),
         ("indrnn", {"recurrent_dropout": 0.1}, "recurrent_dropout=0.1 has no effect on 'indrnn', which has no"),
         ("minimal_gru", {"weight_drop": 0.1}, "weight_drop=0.1 has no effect on 'minimal_gru'"),
+        ("layer_norm_gru", {"recurrent_bias": True}, "recurrent_bias=true has no effect on 'layer_norm_gru', whose"),
+        ("lstm", {"dropout": 0.1, "num_layers": 1}, "dropout=0.1 has no effect on one layer: it stands between two"),
+        ("lstm", {"layer_norm": True, "num_layers": 1}, "layer_norm=true has no effect on one layer"),
+        ("lstm", {"connections": "skip", "num_layers": 1}, "connections=skip has no effect on one layer: it leads to"),
+        ("antisymmetric_rnn", {"recurrent_init": "identity"}, "makes the antisymmetric matrix of 'antisymmetric_rnn'"),
         ("lstm", {"connections": "dense"}, "connections=dense is not allowed; allowed: plain, residual, skip"),
         ("lstm", {"recurrent_init": "zero"}, "recurrent_init=zero is not allowed; allowed: uniform, orthogonal"),
         ("rnn", {"chrono": 10}, "chrono=10 has no effect on 'rnn', none of whose gates keeps memory"),
@@ -227,7 +241,7 @@ def test_chrono_takes_the_place_of_the_forget_bias() -> None:
 )
 def test_options_without_meaning_are_refused_in_one_line(cell: str, options: dict[str, Any], told: str) -> None:
     with pytest.raises(CellwiseError) as error:
-        Recurrent(cell, 3, 4, 2, **options)
+        Recurrent(cell, 3, 4, **({"num_layers": 2} | options))
     assert told in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -263,3 +277,57 @@ def test_an_image_layer_takes_resets_too() -> None:
     output = layer(x, resets=resets)[0]
     assert_close("row 0 after its reset", output[2:, 0], layer(x[2:, :1])[0][:, 0])
     assert_close("row 1", output[:, 1], layer(x[:, 1:])[0][:, 0])
+
+
+@pytest.mark.parametrize("weight_drop", [0.0, 0.5])
+@pytest.mark.parametrize("kernel_size", [0, 1, 2, 3, 4])
+def test_an_antisymmetric_product_is_antisymmetric_on_every_kernel(kernel_size: int, weight_drop: float) -> None:
+    weights = (
+        images(lambda: build_cell("antisymmetric_rnn"), kernel_size).weights()[0]
+        if kernel_size
+        else layer_of("antisymmetric_rnn").weights()[0]
+    )
+    matrix = weights.matrices(weight_drop)["hidden"]
+    v = numbers(1, 4, 5, SIZE) if kernel_size else numbers(1, SIZE)
+    product = weights.recurrent_map(v, matrix)
+    assert product.shape == v.shape and product.abs().max() > 0.1
+    assert abs((v * product).sum()) < 1e-12
+
+
+def test_a_class_derived_from_a_library_cell_runs_its_own_step() -> None:
+    class Halved(LSTM):
+        def step(self, x: Any, U: Any, s: Any, p: Any) -> Any:
+            state, gates = super().step(x, U, s, p)  # type: ignore[no-untyped-call]
+            return {"h": state["h"] / 2, "c": state["c"]}, gates
+
+    layer = Recurrent(Halved(), 3, SIZE).double()
+    x = numbers(TIME, BATCH, 3)
+    assert layer.engine == "reference"
+    assert_close("the output", layer(x)[0], layer.trace(x).output, 0.0)
+
+
+@pytest.mark.parametrize("cell", cell_names())
+def test_under_autocast_output_and_state_have_the_dtype_of_the_input(cell: str) -> None:
+    layer = Recurrent(cell, 3, SIZE, zoneout=0.1)
+    x = numbers(TIME, BATCH, 3, dtype=torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for lengths in (None, LENGTHS):
+            output, state = layer(x, None, lengths)
+            layer(x, state)
+            assert {output.dtype, *(value.dtype for value in state.values())} == {torch.float32}
+
+
+@pytest.mark.parametrize("cell", ["layer_norm_lstm", "layer_norm_gru"])
+def test_layer_norm_cells_have_finite_gradients_in_half_precision(cell: str) -> None:
+    layer = Recurrent(cell, 3, SIZE).half()
+    layer(numbers(TIME, BATCH, 3, dtype=torch.float16))[0].sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in layer.parameters())
+
+
+def test_a_state_is_taken_by_name_and_in_the_dtype_of_the_input() -> None:
+    layer = layer_of("lstm")
+    x, state = numbers(TIME, BATCH, SIZE), layer.initial_state(BATCH)
+    single = {name: value.float() for name, value in state.items()}
+    assert_close("the output from a float32 state", layer(x, single)[0], layer(x, state)[0], 0.0)
+    with pytest.raises(ValueError, match=r"state must be a dictionary by name \(h, c\), not tuple"):
+        layer(x, (state["h"], state["c"]))

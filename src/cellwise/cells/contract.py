@@ -18,17 +18,17 @@ the layer's affair, so every cell has them with nothing written for it.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from cellwise.cells.declaration import listed, problems
 from cellwise.errors import CellwiseError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Products = Mapping[str, tuple[tuple[str, ...], int]]
-STRUCTURES = ("antisymmetric",)
 State = dict[str, "Tensor"]
 Gates = dict[str, "Tensor"]
 
@@ -97,7 +97,10 @@ class Cell:
         Returns:
             The new state by name, and the gates by name (it may return more names than `gates`).
         """
-        raise NotImplementedError
+        raise CellwiseError(
+            f"{type(self).__name__} has no step; write `def step(self, x, U, s, p):`, which returns the new state by "
+            "name and the gates by name"
+        )
 
 
 def check_declaration(cell: Cell, name: str) -> None:
@@ -106,8 +109,24 @@ def check_declaration(cell: Cell, name: str) -> None:
     Raises:
         CellwiseError: naming the attribute to mend.
     """
-    for problem in _problems(cell):
+    for problem in problems(cell):
         raise CellwiseError(f"cell {name!r}: {problem}")
+
+
+def run_step(
+    cell: Cell, x: Mapping[str, Tensor], U: RecurrentProduct, s: Mapping[str, Tensor], p: Mapping[str, Tensor]
+) -> tuple[State, Gates]:
+    """Return what `cell.step` returns; a name that the step misspells is told with the names there are.
+
+    Raises:
+        CellwiseError: the step reads a name that is not there.
+    """
+    try:
+        return cell.step(x, U, s, p)
+    except KeyError:
+        # Once more with mappings that know what they are: until something fails, names cost nothing.
+        cell.step(*_named(cell, x, U, s, p))
+        raise
 
 
 def check_returned(cell: Cell, returned: tuple[State, Gates], before: Mapping[str, Tensor]) -> None:
@@ -130,131 +149,60 @@ def _returned_problem(cell: Cell, returned: object, before: Mapping[str, Tensor]
     match returned:
         case (dict() as state, dict() as gates):
             pass
+        case None:
+            return "returned nothing; it must return two dictionaries, the new state and the gates"
         case _:
             return f"must return two dictionaries, the new state and the gates, not {type(returned).__name__}"
     if set(state) != set(cell.states):
-        return f"returned the states {sorted(state)}; states = {cell.states} wants each of these and no other"
+        return f"returned the states {listed(state)}; states = {cell.states} wants each of these and no other"
+    for kind, values in (("state", state), ("gate", gates)):
+        for name, value in values.items():
+            if not hasattr(value, "shape"):
+                what = "None" if value is None else f"a {type(value).__name__}"
+                return f"returned {kind} {name!r} as {what}; it must be a tensor, (batch, ..., hidden)"
     for name, value in state.items():
         if value.shape != before[name].shape:
             return (
                 f"returned state {name!r} of shape {tuple(value.shape)}; it must keep the shape of the one before, "
                 f"{tuple(before[name].shape)}"
             )
-    missing = sorted(set(cell.gates) - set(gates))
-    return f"returned the gates {sorted(gates)}; {missing} of gates = {cell.gates} is missing" if missing else None
+    missing = [gate for gate in cell.gates if gate not in gates]
+    return f"returned the gates {listed(gates)}; gates = {cell.gates} wants {listed(missing)} too" if missing else None
 
 
-def _problems(cell: Cell) -> list[str]:
-    found = _name_problems(cell) + _product_problems(cell)
-    return found or _member_problems(cell) + _number_problems(cell)
+class _Named(dict[str, "Tensor"]):
+    """A mapping that says of a name which is not in it who read it, and which names are."""
+
+    def __init__(self, values: Mapping[str, Tensor], cell: Cell, letter: str, there: str):
+        super().__init__(values)
+        self._reader, self._letter, self._there = type(cell).__name__, letter, there
+
+    def __missing__(self, name: object) -> Tensor:
+        raise _misspelt(f"{self._reader}.step reads {self._letter}[{name!r}]", name, self._there, self)
 
 
-def _name_problems(cell: Cell) -> list[str]:
-    found = []
-    for attribute in ("gates", "states", "part_biases", "step_biases", "raw"):
-        names = getattr(cell, attribute)
-        if not isinstance(names, tuple) or not all(isinstance(n, str) and n.isidentifier() for n in names):
-            found.append(f"{attribute} must be a tuple of names, not {names!r}")
-        elif len(set(names)) != len(names):
-            found.append(f"{attribute} names one twice: {names!r}")
-    for attribute in ("products", "extras", "parts"):
-        found += [
-            f"{attribute} has the key {name!r}; it must be a name, for example 'hidden'"
-            for name in getattr(cell, attribute)
-            if not isinstance(name, str) or not name.isidentifier()
-        ]
-    if not cell.states:
-        found.append("states must name at least the output, for example ('h',)")
-    for part, gate in cell.parts.items():
-        if gate not in cell.gates or part in cell.gates:
-            found.append(f"parts maps {part!r} to {gate!r}; it must map a name that is no gate to one of {cell.gates}")
-    found += [
-        f"part_biases names {part!r}, which is not in parts" for part in cell.part_biases if part not in cell.parts
-    ]
-    return found
+def _named(
+    cell: Cell, x: Mapping[str, Tensor], U: RecurrentProduct, s: Mapping[str, Tensor], p: Mapping[str, Tensor]
+) -> tuple[_Named, RecurrentProduct, _Named, _Named]:
+    """The arguments of a step, as mappings that know what they are."""
+
+    def product(name: str, operand: Tensor, /) -> _Named:
+        if name not in cell.products:
+            calls = f"{type(cell).__name__}.step calls U({name!r}, ...)"
+            raise _misspelt(calls, name, "products names", cell.products)
+        return _Named(U(name, operand), cell, "u", f"product {name!r} feeds")
+
+    extras = "extras and step_biases name" if cell.step_biases else "extras names"
+    return (
+        _Named(x, cell, "x", "gates names"),
+        product,
+        _Named(s, cell, "s", "states names"),
+        _Named(p, cell, "p", extras),
+    )
 
 
-def _product_problems(cell: Cell) -> list[str]:
-    found = []
-    for product, value in cell.products.items():
-        if not isinstance(value, tuple) or len(value) != 2 or not isinstance(value[0], tuple) or not value[0]:
-            found.append(f"products[{product!r}] must be ((names it feeds), operand width in hiddens), not {value!r}")
-            continue
-        feeds, width = value
-        found += [
-            f"products[{product!r}] feeds {fed!r}, which is neither in gates {cell.gates} nor in parts"
-            for fed in feeds
-            if fed not in cell.gates and fed not in cell.parts
-        ]
-        if not isinstance(width, int) or width < 1:
-            found.append(
-                f"products[{product!r}] has operand width {width!r}; it must be a whole number of hiddens, 1 or more"
-            )
-    if found:
-        return found
-    fed_names = [fed for feeds, _ in cell.products.values() for fed in feeds]
-    found += [f"{name!r} is fed by two products; name a part for one of them" for name in _repeated(fed_names)]
-    return found + [f"part {part!r} is fed by no product" for part in cell.parts if part not in fed_names]
-
-
-def _member_problems(cell: Cell) -> list[str]:
-    found = []
-    for attribute, allowed in (
-        ("initial", cell.states),
-        ("retention", cell.states),
-        ("free_states", cell.states),
-        ("bias_offsets", cell.gates),
-        ("chrono", cell.gates),
-        ("step_biases", cell.gates),
-        ("raw", cell.gates),
-        ("structure", tuple(cell.products)),
-    ):
-        found += [
-            f"{attribute} names {name!r}; allowed: {', '.join(allowed) or 'nothing'}"
-            for name in getattr(cell, attribute) or ()
-            if name not in allowed
-        ]
-    found += [
-        f"extras names {name!r}; what the step adds itself has that name"
-        for name in cell.extras
-        if _is_bias(cell, name)
-    ]
-    for product, structure in cell.structure.items():
-        if structure not in STRUCTURES:
-            found.append(f"structure[{product!r}] is {structure!r}; allowed: {', '.join(STRUCTURES)}")
-        elif product in cell.products and cell.products[product][1] != 1:
-            found.append(f"structure[{product!r}] wants a square matrix, so an operand of width 1")
-    if cell.affine and cell.products:
-        found.append("affine says that the state is not multiplied by a matrix, but products names some")
-    return found
-
-
-def _is_bias(cell: Cell, name: str) -> bool:
-    return name in {f"bias_{gate}" for gate in cell.step_biases}
-
-
-def _number_problems(cell: Cell) -> list[str]:
-    found = [
-        f"{attribute}[{name!r}] is {value!r}; it must be a finite number"
-        for attribute in ("initial", "bias_offsets")
-        for name, value in getattr(cell, attribute).items()
-        if not _is_finite(value)
-    ]
-    found += [
-        f"extras[{name!r}] is {value!r}; it must be a finite number, or two: (low, high)"
-        for name, value in cell.extras.items()
-        if not _is_finite(value) and not (isinstance(value, tuple) and len(value) == 2 and all(map(_is_finite, value)))
-    ]
-    return found + [
-        f"chrono[{gate!r}] is {sign!r}; allowed: 1 (a large bias keeps), -1 (it lets go)"
-        for gate, sign in cell.chrono.items()
-        if sign not in (1, -1)
-    ]
-
-
-def _is_finite(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
-
-
-def _repeated(names: list[str]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1})
+def _misspelt(did: str, name: object, there: str, names: Iterable[str]) -> CellwiseError:
+    known = list(names)
+    near = difflib.get_close_matches(str(name), known, n=1)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    return CellwiseError(f"{did}, but {there} {listed(known)}{meant}")

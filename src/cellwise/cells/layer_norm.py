@@ -45,15 +45,16 @@ _BIASES = "biases are drawn like any cell's; haste starts them at 0"
 
 
 def _centre_and_scale(v: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and 1 / standard deviation over the last axis, (..., 1) each."""
-    mean = v.mean(-1, keepdim=True)
-    return mean, ((v - mean).square().mean(-1, keepdim=True) + _EPS).rsqrt()
+    """Mean and 1 / standard deviation over the last axis, (..., 1) each; of half precision in single, as torch.nn."""
+    wide = v.float() if v.element_size() < 4 else v  # the derivative of 1 / sqrt(1e-5) is no half precision number
+    mean = wide.mean(-1, keepdim=True)
+    return mean, ((wide - mean).square().mean(-1, keepdim=True) + _EPS).rsqrt()
 
 
 def _norm(v: Tensor) -> Tensor:
     """(v - mean) / standard deviation over the last axis."""
     mean, scale = _centre_and_scale(v)
-    return (v - mean) * scale
+    return ((v - mean) * scale).to(v.dtype)
 
 
 def _norm_gates(values: Mapping[str, Tensor], scope: str) -> dict[str, Tensor]:
@@ -61,7 +62,7 @@ def _norm_gates(values: Mapping[str, Tensor], scope: str) -> dict[str, Tensor]:
     if scope == "per_gate":
         return {gate: _norm(v) for gate, v in values.items()}
     mean, scale = _centre_and_scale(join(*values.values()))
-    return {gate: (v - mean) * scale for gate, v in values.items()}
+    return {gate: ((v - mean) * scale).to(v.dtype) for gate, v in values.items()}
 
 
 @register_cell(

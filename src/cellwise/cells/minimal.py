@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from cellwise.cells.activations import log_sigmoid, relu, sigmoid
+from cellwise.cells.activations import log_sigmoid, sigmoid
 from cellwise.cells.contract import Cell
 from cellwise.cells.registry import register_cell
 
@@ -36,7 +36,11 @@ _FORMS = "linear is the paper's main text; positive its appendix B.3, which comp
 
 def _positive(v: Tensor) -> Tensor:
     """The positive candidate: v + 0.5 for v >= 0, sigmoid(v) for v < 0; continuous, increasing, above 0."""
-    return relu(v) + sigmoid(-relu(-v))
+    up, down = (
+        (v + v.abs()) / 2,
+        (v - v.abs()) / 2,
+    )  # relu's derivative would be 0 at 0, where it is 1 above and 1/4 below
+    return up + sigmoid(down)
 
 
 @register_cell(

@@ -54,6 +54,7 @@ _EMPTY = -30000.0
         "m starts at -30000, which gives the authors' special case of the first step (m = u_i) without a case",
         "biases and weights are drawn as every layer's are, the forget gate's bias forget_bias higher; the authors' "
         "code spreads it from 5 to -7 over the units and starts recurrent weights at 0",
+        "an input gate's pre-activation below -30000 at the first step is 0 / 0",
         "zoneout and a learned start take h alone: c, n and m have one common scale",
     ),
 )

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from cellwise.cells.contract import Cell, State
 from cellwise.errors import unknown
+from cellwise.recurrent.options import free_states
 
 BridgeName = Literal["mix", "linear"]
 BRIDGES: tuple[str, ...] = get_args(BridgeName)
@@ -46,14 +47,17 @@ class Bridge(nn.Module):
         kind = _Mix if bridge == "mix" else _Linear
         self.num_layers = num_layers
         self.maps = nn.ModuleDict(
-            {f"{name}_{layer}": kind(hidden_size) for name in cell.states for layer in range(num_layers)}
+            {f"{name}_{layer}": kind(hidden_size) for name in free_states(cell) for layer in range(num_layers)}
         )
 
     def forward(self, state: Mapping[str, Tensor]) -> State:
         """Return the state by name, (layers, batch, hidden), from (layers * 2, batch, hidden), forward first."""
 
         def of(name: str, layer: int) -> Tensor:
-            mapped: Tensor = self.maps[f"{name}_{layer}"](state[name][2 * layer], state[name][2 * layer + 1])
+            forward, backward = state[name][2 * layer], state[name][2 * layer + 1]
+            if f"{name}_{layer}" not in self.maps:  # sLSTM's c, n and m have one scale, which no map would keep
+                return forward
+            mapped: Tensor = self.maps[f"{name}_{layer}"](forward, backward)
             return mapped
 
         return {name: torch.stack([of(name, layer) for layer in range(self.num_layers)]) for name in state}

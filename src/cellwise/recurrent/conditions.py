@@ -59,7 +59,7 @@ class Conditions:
         if name not in self.kept:
             return new
         kept = self.kept[name]
-        return torch.lerp(new, old, kept[t] if kept.dim() > 1 else kept)
+        return torch.lerp(new, old.to(new.dtype), (kept[t] if kept.dim() > 1 else kept).to(new.dtype))
 
 
 def draw_conditions(
@@ -83,9 +83,7 @@ def draw_conditions(
         resets: (time, batch) bool, in this direction's order of time.
         fresh: the initial state.
     """
-    matrices = weights.matrices()
-    if options.weight_drop and training:
-        matrices = {name: F.dropout(matrix, options.weight_drop) for name, matrix in matrices.items()}
+    matrices = weights.matrices(options.weight_drop if training else 0.0)
     masks = {}
     if options.recurrent_dropout and training:
         spots = (x.shape[1], *[1] * (x.dim() - 3))

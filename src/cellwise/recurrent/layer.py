@@ -127,6 +127,10 @@ class Recurrent(Stack):
         """
         if torch.compiler.is_compiling():
             return opaque.call(self, x, state, lengths, resets)
+        return self.run(x, state, lengths, resets)
+
+    def run(self, x: Tensor, state: Any, lengths: Any, resets: Any) -> tuple[Tensor, State]:
+        """Compute what `forward` returns, step by step also while a compiler looks."""
         output, new = self._run(self._time_first(x), state, lengths, self._resets(resets))
         return (output.transpose(0, 1) if self.batch_first else output), new
 
@@ -244,6 +248,10 @@ class ConvRecurrent(Stack):
         """
         if torch.compiler.is_compiling():
             return opaque.call(self, x, state, lengths, resets)
+        return self.run(x, state, lengths, resets)
+
+    def run(self, x: Tensor, state: Any, lengths: Any, resets: Any) -> tuple[Tensor, State]:
+        """Compute what `forward` returns, step by step also while a compiler looks."""
         output, new = self._run(self._units_last(x), _each(_to_last, state), lengths, resets)
         return _from_last(output), {name: _from_last(value) for name, value in new.items()}
 

@@ -62,7 +62,8 @@ class Convolution:
         """Return (..., height, width, out units)."""
         lead = v.shape[:-3]
         images = v.reshape(math.prod(lead), *v.shape[-3:]).movedim(-1, -3)  # (images, in units, height, width)
-        before, after = (self.kernel_size - 1) // 2, self.kernel_size // 2
+        size = weight.shape[-1]  # of the weight as given: a structured one may be larger than what is stored
+        before, after = (size - 1) // 2, size // 2
         if before == after:
             out = F.conv2d(images, weight, bias, padding=before)
         else:

@@ -7,7 +7,7 @@ is an operator too; it runs the layer again, with the same random masks, because
 
 from __future__ import annotations
 
-import contextlib
+import copy
 import uuid
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from cellwise.cells.contract import Cell, State
+from cellwise.errors import CellwiseError
+from cellwise.recurrent.options import LayerOptions
 
 
 class Layer(Protocol):
@@ -29,13 +31,10 @@ class Layer(Protocol):
     hidden_size: int
     key: str
     training: bool
+    options: LayerOptions
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """Return the parameters."""
-        ...
-
-    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Return the parameters by name, in the same order."""
         ...
 
 
@@ -60,8 +59,9 @@ def call(
     names = layer.cell.states
     given = [] if state is None else [state[name].to(parameters[0].dtype) for name in names]
     steps = None if lengths is None else torch.as_tensor(lengths, device=x.device)
-    seed = torch.randint(2**62, (), device="cpu") if layer.training else None
-    output, *new = _layer(x.to(parameters[0].dtype), given, parameters, steps, resets, seed, layer.key)
+    training = layer.training
+    seed = torch.randint(2**62, (), device="cpu") if training and layer.options.draws else None
+    output, *new = _layer(x.to(parameters[0].dtype), given, parameters, steps, resets, seed, training, layer.key)
     return output, dict(zip(names, new, strict=True))
 
 
@@ -73,11 +73,12 @@ def _layer(
     lengths: Tensor | None,
     resets: Tensor | None,
     seed: Tensor | None,
+    training: bool,
     key: str,
 ) -> list[Tensor]:
     def compute() -> list[Tensor]:
         with torch.no_grad():
-            found = _run(x, state, parameters, lengths, resets, seed, key)
+            found = _run(x, state, parameters, lengths, resets, seed, training, key)
         # An operator's results share no memory with its arguments and lie in memory as its shapes say.
         return [value.clone(memory_format=torch.contiguous_format) for value in found]
 
@@ -92,6 +93,7 @@ def _(
     lengths: Tensor | None,
     resets: Tensor | None,
     seed: Tensor | None,
+    training: bool,
     key: str,
 ) -> list[Tensor]:
     layer = _layers[key]
@@ -111,13 +113,18 @@ def _layer_backward(
     lengths: Tensor | None,
     resets: Tensor | None,
     seed: Tensor | None,
+    training: bool,
     key: str,
 ) -> list[Tensor]:
     def differentiate() -> list[Tensor]:
         leaves = [value.detach().requires_grad_() for value in (x, *state, *parameters)]
         own_state, own_parameters = leaves[1 : 1 + len(state)], leaves[1 + len(state) :]
-        outputs = _run(leaves[0], own_state, own_parameters, lengths, resets, seed, key)
-        found = torch.autograd.grad(outputs, leaves, gradients, allow_unused=True)
+        outputs = _run(leaves[0], own_state, own_parameters, lengths, resets, seed, training, key)
+        reached = [(value, given) for value, given in zip(outputs, gradients, strict=True) if value.requires_grad]
+        if not reached:  # no step at all: nothing depends on anything
+            return [torch.zeros_like(leaf) for leaf in leaves]
+        values, given = zip(*reached, strict=True)
+        found = torch.autograd.grad(values, leaves, given, allow_unused=True)
         pairs = zip(leaves, found, strict=True)
         return [torch.zeros_like(leaf) if value is None else value.contiguous() for leaf, value in pairs]
 
@@ -133,14 +140,15 @@ def _(
     lengths: Tensor | None,
     resets: Tensor | None,
     seed: Tensor | None,
+    training: bool,
     key: str,
 ) -> list[Tensor]:
     return [value.new_empty(value.shape) for value in (x, *state, *parameters)]
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    x, state, parameters, lengths, resets, seed, key = inputs
-    ctx.counts, ctx.key = (len(state), len(parameters)), key
+    x, state, parameters, lengths, resets, seed, training, key = inputs
+    ctx.counts, ctx.rest = (len(state), len(parameters)), (training, key)
     ctx.save_for_backward(x, *state, *parameters, lengths, resets, seed)
 
 
@@ -148,8 +156,8 @@ def _backward(ctx: Any, gradients: list[Tensor]) -> tuple[Any, ...]:
     x, *rest = ctx.saved_tensors
     states, parameters = ctx.counts
     state, own, guards = rest[:states], rest[states : states + parameters], rest[states + parameters :]
-    d_x, *found = _layer_backward(gradients, x, state, own, *guards, ctx.key)
-    return d_x, found[:states], found[states:], None, None, None, None
+    d_x, *found = _layer_backward(gradients, x, state, own, *guards, *ctx.rest)
+    return d_x, found[:states], found[states:], None, None, None, None, None
 
 
 _layer.register_autograd(_backward, setup_context=_keep)
@@ -168,26 +176,31 @@ def _run(
     lengths: Tensor | None,
     resets: Tensor | None,
     seed: Tensor | None,
+    training: bool,
     key: str,
 ) -> list[Tensor]:
-    """The layer with these parameters; its masks from the seed, which stands for being in training."""
-    layer: Any = _layers[key]
-    named = dict(zip((name for name, _ in layer.named_parameters()), parameters, strict=True))
-    given = dict(zip(layer.cell.states, state, strict=True)) if state else None
-    with torch.autocast(x.device.type, enabled=False), _mode(layer, seed):
-        output, new = torch.func.functional_call(layer, named, (x, given, lengths, resets))
-    return [output, *(new[name] for name in layer.cell.states)]
-
-
-@contextlib.contextmanager
-def _mode(layer: Any, seed: Tensor | None) -> Iterator[None]:
-    training = layer.training
-    devices = [parameter.device for parameter in layer.parameters() if parameter.device.type == "cuda"][:1]
-    with torch.random.fork_rng(devices=devices):
+    """The layer with these parameters, its masks from the seed."""
+    twin = _twin(key, parameters).train(training)
+    given = dict(zip(twin.cell.states, state, strict=True)) if state else None
+    devices = [value.device for value in parameters if value.device.type == "cuda"][:1]
+    with torch.autocast(x.device.type, enabled=False), torch.random.fork_rng(devices=devices):
         if seed is not None:
             torch.manual_seed(int(seed))
-        layer.train(seed is not None)
-        try:
-            yield
-        finally:
-            layer.train(training)
+        output, new = twin.run(x, given, lengths, resets)
+    return [output, *(new[name] for name in twin.cell.states)]
+
+
+def _twin(key: str, parameters: list[Tensor]) -> Any:
+    """A copy of the layer with these parameters.
+
+    The layer itself may be in use by another thread, have hooks (they ran around the operator), or be compiled as a
+    whole, so that calling it would come back here.
+    """
+    layer = _layers.get(key)
+    if layer is None:
+        raise CellwiseError(
+            "a compiled or exported graph holds a layer that is no more; it works in the process of its layer alone. "
+            "cw.export_onnx(layer, path) writes a file that needs nothing else"
+        )
+    own = zip(layer.parameters(), parameters, strict=True)
+    return copy.deepcopy(layer, {id(parameter): value for parameter, value in own})

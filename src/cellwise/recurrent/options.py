@@ -70,6 +70,12 @@ class LayerOptions:
         rates = self.zoneout.values() if isinstance(self.zoneout, Mapping) else (self.zoneout,)
         return self.recurrent_dropout > 0 or any(rate > 0 for rate in rates)
 
+    @property
+    def draws(self) -> bool:
+        """Whether a call in training draws random numbers."""
+        rates = (self.dropout, self.locked_dropout, self.weight_drop)
+        return self.changes_the_step or any(rate > 0 for rate in rates)
+
     def with_dropout(self, dropout: float, num_layers: int) -> LayerOptions:
         """Return the options with a network's dropout between layers, where there are two and no locked dropout."""
         return dataclasses.replace(self, dropout=0.0 if num_layers < 2 or self.locked_dropout else dropout)
@@ -88,13 +94,14 @@ def free_states(cell: Cell) -> tuple[str, ...]:
     return cell.states if cell.free_states is None else cell.free_states
 
 
-def check_options(options: LayerOptions, cell: Cell, name: str) -> None:
-    """Refuse options out of bounds, and those that have no meaning for a cell.
+def check_options(options: LayerOptions, cell: Cell, name: str, num_layers: int) -> None:
+    """Refuse options out of bounds, and those that would change nothing.
 
     Args:
         options: to check.
         cell: with its options.
         name: what the message calls the cell.
+        num_layers: of the layer.
 
     Raises:
         CellwiseError: one line that says what is allowed.
@@ -106,14 +113,42 @@ def check_options(options: LayerOptions, cell: Cell, name: str) -> None:
     _check_zoneout(options.zoneout, cell, name)
     if options.dropout and options.locked_dropout:
         raise CellwiseError(f"dropout={options.dropout} and locked_dropout={options.locked_dropout}: choose one")
-    if not cell.products:
-        for key in ("recurrent_dropout", "weight_drop"):
-            if plain[key]:
-                raise CellwiseError(f"{key}={plain[key]} has no effect on {name!r}, which has no recurrent matrix")
+    for key, reason in _without_effect(options, cell, name, num_layers).items():
+        if plain[key] != getattr(LayerOptions(), key):
+            raise CellwiseError(f"{key}={_typed(plain[key])} has no effect {reason}")
+    if options.recurrent_init == "identity" and cell.structure:
+        raise CellwiseError(f"recurrent_init=identity makes the antisymmetric matrix of {name!r} zero; choose another")
     if options.recurrent_bias and not options.bias:
         raise CellwiseError("recurrent_bias=true is a second bias; it needs bias=true")
     if options.chrono is not None:
         _check_chrono(options, cell, name)
+
+
+def _without_effect(options: LayerOptions, cell: Cell, name: str, num_layers: int) -> dict[str, str]:
+    """Why an option that is set changes nothing, by option."""
+    found = {}
+    if not cell.products:
+        keys = ("recurrent_dropout", "weight_drop", "recurrent_bias")
+        found = dict.fromkeys(keys, f"on {name!r}, which has no recurrent matrix")
+    elif not twice_biased(cell):
+        found = {"recurrent_bias": f"on {name!r}, whose products feed no gate that could have a second bias"}
+    if num_layers < 2:
+        for key in ("dropout", "locked_dropout", "layer_norm"):
+            found[key] = "on one layer: it stands between two"
+        if options.connections == "skip":
+            found["connections"] = "on one layer: it leads to the second and those above"
+    return found
+
+
+def twice_biased(cell: Cell) -> tuple[str, ...]:
+    """Return the gates that can have a second bias: a product feeds them, and none of their parts has its own."""
+    fed = {name for feeds, _ in cell.products.values() for name in feeds}
+    apart = {cell.parts[part] for part in cell.part_biases}
+    return tuple(gate for gate in cell.gates if gate in fed and gate not in apart)
+
+
+def _typed(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _check_rate(key: str, rate: float) -> None:

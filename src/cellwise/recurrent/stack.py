@@ -44,7 +44,7 @@ class Stack(nn.Module):
         super().__init__()
         _check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         self.cell_name, self.cell = _built(cell, cell_options)
-        check_options(options, self.cell, self.cell_name)
+        check_options(options, self.cell, self.cell_name, num_layers)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.directions = 2 if bidirectional else 1
         self.options = options
@@ -229,12 +229,15 @@ class Stack(nn.Module):
         """The state each layer and direction starts from, checked."""
         places = self.num_layers * self.directions
         shape = (places, x.shape[1], *x.shape[2:-1], self.hidden_size)
+        names = ", ".join(self.cell.states)
+        if not isinstance(state, Mapping):
+            raise ValueError(f"state must be a dictionary by name ({names}), not {type(state).__name__}")
         if set(state) != set(self.cell.states):
-            raise ValueError(f"state has {sorted(state)}; {self.cell_name} carries {sorted(self.cell.states)}")
+            raise ValueError(f"state has {sorted(state)}; {self.cell_name} carries {names}")
         for name, value in state.items():
             if tuple(value.shape) != shape:
                 raise ValueError(f"state[{name!r}] has shape {tuple(value.shape)}; expected {shape}")
-        parts = {name: value.unbind(0) for name, value in state.items()}
+        parts = {name: value.to(x.dtype).unbind(0) for name, value in state.items()}
         return [{name: parts[name][place] for name in self.cell.states} for place in range(places)]
 
 

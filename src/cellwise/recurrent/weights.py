@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cellwise.cells.contract import Cell
 from cellwise.errors import CellwiseError
 from cellwise.recurrent.initialise import blocks, chrono_bias, draw_bias, draw_extra, draw_input, draw_recurrent
 from cellwise.recurrent.maps import LinearMap
-from cellwise.recurrent.options import LayerOptions, free_states
+from cellwise.recurrent.options import LayerOptions, free_states, twice_biased
 
 
 class GateWeights(NamedTuple):
@@ -60,10 +61,7 @@ class Weights(nn.Module):
         self.cell, self.input_map, self.recurrent_map, self.options = cell, input_map, recurrent_map, options
         self.input_size, self.hidden_size = input_size, hidden_size
         self.mapped = tuple(gate for gate in cell.gates if gate not in cell.raw or input_size != hidden_size)
-        fed = {name for feeds, _ in cell.products.values() for name in feeds}
-        apart = {cell.parts[part] for part in cell.part_biases}  # these have a second bias anyhow
-        twice = tuple(gate for gate in cell.gates if gate in fed and gate not in apart)
-        self.twice_biased = twice if options.recurrent_bias else ()
+        self.twice_biased = twice_biased(cell) if options.recurrent_bias else ()
 
         def empty(*shape: int) -> nn.Parameter:
             return nn.Parameter(torch.empty(*shape))
@@ -132,11 +130,16 @@ class Weights(nn.Module):
         together = torch.cat([shares.get(gate, x) for gate in cell.gates], dim=-1)
         return together if bias is None else together + bias
 
-    def matrices(self) -> dict[str, Tensor]:
-        """Return the matrix of each product as the layer multiplies by it: what is stored, with its structure."""
+    def matrices(self, dropped: float = 0.0) -> dict[str, Tensor]:
+        """Return the matrix of each product as the layer multiplies by it: what is stored, with its structure.
+
+        Args:
+            dropped: probability with which an entry of what is stored is left out (weight drop).
+        """
+        stored = {name: F.dropout(w, dropped) if dropped else w for name, w in self.recurrent_weight.items()}
         return {
             product: self._antisymmetric(weight) if product in self.cell.structure else weight
-            for product, weight in self.recurrent_weight.items()
+            for product, weight in stored.items()
         }
 
     def step_parameters(self) -> dict[str, Tensor]:
@@ -188,8 +191,13 @@ class Weights(nn.Module):
         return torch.cat([piece + seconds[gate] if gate in seconds else piece for gate, piece in pieces])
 
     def _antisymmetric(self, weight: Tensor) -> Tensor:
-        """M - M^T for each block; on images the adjoint of a convolution is its kernel turned by 180 degrees."""
+        """M - M^T for each block; on images the adjoint of a convolution is its kernel turned by 180 degrees.
+
+        An even kernel sees one pixel more on one side, its adjoint on the other: both lie in the next odd kernel.
+        """
         turned = tuple(range(2, weight.dim()))
+        if turned and weight.shape[-1] % 2 == 0:
+            weight = F.pad(weight, (1, 0, 1, 0))
         return torch.cat([block - block.transpose(0, 1).flip(turned) for block in blocks(weight, self.hidden_size)])
 
     def _of(self, stacked: Tensor, names: tuple[str, ...], name: str) -> Tensor:

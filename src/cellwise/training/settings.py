@@ -98,7 +98,7 @@ def read(config: Mapping[str, Any]) -> RunSettings:
     if trainer.max_epochs is None and trainer.max_steps is None:
         raise CellwiseError("training would never end; give trainer.max_epochs=... or trainer.max_steps=...")
     task = read_task(config)
-    check_options(task.network.layer, built, config["cell"]["name"])
+    check_options(task.network.layer, built, config["cell"]["name"], task.network.num_layers)
     return RunSettings(
         trainer=trainer,
         optim=parse(OptimSettings, config["optim"], "optim"),

@@ -28,13 +28,18 @@ def transpose(w: Array) -> Array:
     return turned[:, :, ::-1, ::-1] if w.ndim == 4 else turned
 
 
+def odd(w: Array) -> Array:
+    """The same convolution with the next odd kernel, whose adjoint is an odd kernel too."""
+    return np.pad(w, ((0, 0), (0, 0), (1, 0), (1, 0))) if w.ndim == 4 and w.shape[-1] % 2 == 0 else w
+
+
 def antisymmetric(
     x: Array, state: dict[str, Array], w: NumpyWeights, product: Map, *, gated: bool
 ) -> list[dict[str, Array]]:
     """Return state and gates after each step of one row; x (time, input, ...)."""
     eps, gamma = 0.1, 0.01
     h = state["h"]
-    matrix = w.U["candidate"] - transpose(w.U["candidate"])
+    matrix = odd(w.U["candidate"]) - transpose(odd(w.U["candidate"]))
     steps = []
     for x_t in x:
         common = product(matrix, h) - gamma * h

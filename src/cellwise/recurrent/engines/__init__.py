@@ -50,7 +50,11 @@ def resolve(name: str, cell: Cell, recurrent_map: LinearMap, options: LayerOptio
 
 
 def run(engine: str, weights: Weights, x: Tensor, state: State, conditions: Conditions) -> tuple[Tensor, State]:
-    """Run one layer in one direction; torch's kernels know no resets, so a call with resets runs on the reference."""
+    """Run one layer in one direction; torch's kernels know no resets, so a call with resets runs on the reference.
+
+    Output and state have the dtype of x, whatever autocast makes of them on the way.
+    """
     if conditions.resets is not None and engine == "native":
         engine = "reference"
-    return ENGINES[engine](weights, x, state, conditions)
+    output, new = ENGINES[engine](weights, x, state, conditions)
+    return output.to(x.dtype), {name: value.to(x.dtype) for name, value in new.items()}

@@ -62,11 +62,12 @@ def _call(
 
 
 def _kernel(cell: Cell):  # type: ignore[no-untyped-def]  # torch gives these overloads no common type
-    if isinstance(cell, LSTM):
+    # The very class: one derived from it may compute something else.
+    if type(cell) is LSTM:
         return torch.lstm
-    if isinstance(cell, GRU) and cell.reset == "after":
+    if type(cell) is GRU and cell.reset == "after":
         return torch.gru
-    if isinstance(cell, RNN):
+    if type(cell) is RNN:
         return torch.rnn_tanh if cell.nonlinearity == "tanh" else torch.rnn_relu
     return None
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from cellwise.cells.contract import Gates, State, check_returned
+from cellwise.cells.contract import Gates, State, check_returned, run_step
 from cellwise.recurrent.conditions import Conditions
 from cellwise.recurrent.maps import Dense
 from cellwise.recurrent.weights import Weights
@@ -40,7 +40,7 @@ def run(
         old = conditions.before(t, state)
         shares = input_shares(weights, x_t)
         products.at(x_t, shares)
-        returned = cell.step(shares, products, old, parameters)
+        returned = run_step(cell, shares, products, old, parameters)
         if t == 0:
             check_returned(cell, returned, old)
         new, gates = returned
