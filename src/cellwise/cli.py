@@ -27,6 +27,7 @@ data_app = typer.Typer(help="Data sets: list, fetch, verify.", no_args_is_help=T
 app.add_typer(data_app, name="data")
 
 Overrides = Annotated[list[str] | None, typer.Argument(help="key=value, as in conf/; for example cell=gru seed=1")]
+CellModules = Annotated[str, typer.Option(help="Modules or .py files that register cells, comma-separated.")]
 Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Runs at a time; default: one a core.")]
 
 
@@ -85,7 +86,7 @@ def report(
 
 
 @app.command()
-def cells(name: Annotated[str | None, typer.Argument(help="A cell.")] = None, cell_modules: str = "") -> None:
+def cells(name: Annotated[str | None, typer.Argument(help="A cell.")] = None, cell_modules: CellModules = "") -> None:
     """List the registered cells, or show one: equations, paper, options, differences."""
     from cellwise.cells.registry import import_cells
     from cellwise.report.cells import describe, listing
@@ -97,13 +98,15 @@ def cells(name: Annotated[str | None, typer.Argument(help="A cell.")] = None, ce
 @app.command()
 def check(
     name: Annotated[str, typer.Argument(help="A registered cell.")],
-    cell_modules: Annotated[str, typer.Option(help="Modules or .py files that register cells, comma-separated.")] = "",
+    cell_modules: CellModules = "",
 ) -> None:
     """Run the contract suite on a cell: shapes, lengths, chunks, gradients, engines."""
     from cellwise.cells.registry import import_cells
+    from cellwise.report.cells import known_cell
     from cellwise.testing.contract import check_cell
 
     import_cells(cell_modules.split(",") if cell_modules else [])
+    known_cell(name)
     told: set[str] = set()
     failed = 0
     for title, error in check_cell(name):
@@ -116,6 +119,23 @@ def check(
         )
     if failed:
         raise CellwiseError(f"cell {name!r} breaks {failed} of the contract's checks (above)")
+
+
+@app.command()
+def rerun(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder, runs/<study>/<cell>-<8 hex>/seed-<n>.")],
+) -> None:
+    """Repeat a run from its record and report the first difference, or none; the record stays as it is."""
+    from cellwise.report.progress import progress_bar
+    from cellwise.training.rerun import rerun as repeat
+
+    with progress_bar() as bar:
+        repeated = repeat(run, progress=lambda share, line: bar(share, 1, line))
+    if repeated.changed:
+        print(f"changed since: {', '.join(repeated.changed)}")
+    if repeated.difference is not None:
+        raise _RunsFailedError(f"{run} is not repeated: {repeated.difference}")
+    print(f"identical: {repeated.rows} rows and the summary")
 
 
 @app.command()

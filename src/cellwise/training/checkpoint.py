@@ -1,7 +1,7 @@
 """Checkpoints of a run that was cut off: whole or not at all, the last two kept, each with its own checksum.
 
-A checkpoint is all that the rest of the run depends on: weights and optimiser, the loader's position, the carried state,
-what was logged so far. Random numbers are not in it: each step draws from a stream of its own (`training.seeds`).
+A checkpoint is all that the rest of the run depends on: weights and optimiser, the loader's position, the carried
+state, what was logged so far. Random numbers are not in it: each step has a stream of its own (`training.seeds`).
 """
 
 from __future__ import annotations

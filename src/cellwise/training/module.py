@@ -37,8 +37,8 @@ class TrainingModule(pl.LightningModule):
         seed: the run's seed, for the random stream of each step.
         report: takes the rows of `metrics.jsonl`.
         selection: offered the network after each validation.
-        checkpoints: of a run that may be cut off.
         log_every_steps: steps of one training row.
+        checkpoints: of a run that may be cut off; None for none.
         logged: how many bytes of rows are written, for the checkpoint.
     """
 
@@ -51,9 +51,9 @@ class TrainingModule(pl.LightningModule):
         seed: int,
         report: Report,
         selection: Selection,
-        checkpoints: Checkpoints,
         log_every_steps: int,
-        logged: Callable[[], int],
+        checkpoints: Checkpoints | None = None,
+        logged: Callable[[], int] = lambda: 0,
     ):
         super().__init__()
         self.task, self.network, self.optim, self.seed = task, network, optim, seed
@@ -101,13 +101,13 @@ class TrainingModule(pl.LightningModule):
         self._epoch_ended = batch_idx + 1 == self.trainer.num_training_batches
         if self.global_step % self.log_every_steps == 0 or self.global_step == self.trainer.max_steps:
             self._write_row()
-        if self.checkpoints.due() and self._is_between_steps():
-            self.checkpoints.save(self.trainer)
+        if self._is_between_steps():
+            self._save_when_due()
 
     def on_validation_end(self) -> None:
         """Keep what a validation in training cost."""
-        if self.trainer.state.fn == TrainerFn.FITTING and self.checkpoints.due():
-            self.checkpoints.save(self.trainer)
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            self._save_when_due()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what Lightning does not know of: the carried state, what is logged, what was selected."""
@@ -173,11 +173,15 @@ class TrainingModule(pl.LightningModule):
         self.report({**self._place(), **row, "learning_rate": rate})
         self._require_finite(row)
 
+    def _save_when_due(self) -> None:
+        if self.checkpoints is not None and self.checkpoints.due():
+            self.checkpoints.save(self.trainer)
+
     def _is_between_steps(self) -> bool:
         """Whether nothing but the next step of the same epoch follows, so that a checkpoint means just one thing.
 
-        Where validation follows, its end is the better place; of a checkpoint at an epoch's last step Lightning would not
-        begin the next epoch when it goes on.
+        Where validation follows, its end is the better place; from a checkpoint at an epoch's last step Lightning would
+        not begin the next epoch.
         """
         every = self.trainer.val_check_interval
         by_steps = isinstance(every, int) and self.trainer.check_val_every_n_epoch is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def find_cut_off(folder: Path, now: RunInfo, *, threads_are_given: bool) -> CutO
         kept = torch.load(checkpoint, map_location="cpu", weights_only=True)["cellwise"]
     except (OSError, ValueError, KeyError):
         return None  # no record of what it was: nothing can be said of its bits
-    changed = _changed(then, now)
+    changed = what_changed(then, now.to_dict())
     if threads_are_given and then["threads"] != now.threads:
         changed.append(f"the number of threads ({then['threads']}, now {now.threads})")
     if changed:
@@ -70,12 +71,12 @@ def find_cut_off(folder: Path, now: RunInfo, *, threads_are_given: bool) -> CutO
     return CutOff(checkpoint, kept["logged"], then["threads"], then["started"])
 
 
-def _changed(then: dict[str, Any], now: RunInfo) -> list[str]:
-    new = now.to_dict()
-    found = [called for key, called in _DECIDES_BITS.items() if then.get(key) != new.get(key)]
-    versions = then.get("versions", {})
+def what_changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return what two `run.json` say differently of what decides bits, in words."""
+    found = [called for key, called in _DECIDES_BITS.items() if then.get(key) != now.get(key)]
+    old, new = then.get("versions", {}), now.get("versions", {})
     return found + [
-        f"{library} ({versions.get(library)}, now {now.versions.get(library)})"
+        f"{library} ({old.get(library)}, now {new.get(library)})"
         for library in _LIBRARIES
-        if versions.get(library) != now.versions.get(library)
+        if old.get(library) != new.get(library)
     ]

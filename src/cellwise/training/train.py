@@ -111,7 +111,8 @@ def train(config: Mapping[str, Any], *, progress: Progress | None = None, own_pr
         record.update(times_seconds={name: round(seconds, 3) for name, seconds in times.items()})
         summary = _summary(settings, task, module, record.info)
         record.finish(summary)
-        module.checkpoints.clear()
+        if module.checkpoints is not None:
+            module.checkpoints.clear()  # a finished run needs none
     objective = task.objective
     return Outcome(folder, f"{objective.metric} {summary.value:.5g} {objective.unit}".rstrip(), skipped=False)
 

@@ -37,7 +37,7 @@ def load_trained(folder: Path) -> Trained:
         CellwiseError: no run there, or one that is not finished; a missing checkpoint; a cell whose equations have
             been edited since; data that are missing, or other data than the run's.
     """
-    config = _config(folder)
+    config = read_config(folder)
     import_cells(config.get("cell_modules") or [])
     settings = read(config)
     if not is_finished(folder):
@@ -59,7 +59,12 @@ def load_trained(folder: Path) -> Trained:
     return Trained(task, network.eval())
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the configuration that a run's folder holds.
+
+    Raises:
+        CellwiseError: no run there, or a damaged file.
+    """
     path = folder / "config.yaml"
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
