@@ -159,3 +159,20 @@ def test_a_plan_is_not_changed_by_running_it(tiny_words: list[str]) -> None:
     execute(runs, finished=lambda result: None)
     assert json.dumps(runs[0].config) == before
     assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+
+
+def test_a_run_that_was_cut_off_goes_on_with_the_threads_it_began_with(
+    tiny_words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cellwise.training.module import TrainingModule
+    from cellwise.training.train import train
+
+    [run] = plan([*tiny_words, "trainer.max_steps=6", "trainer.checkpoint_every_seconds=0", "trainer.threads=null"])
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingModule, "on_train_end", lambda module: exec("raise KeyboardInterrupt"))
+        with pytest.raises(KeyboardInterrupt):
+            train(run.config, threads=1)
+    (result,) = execute([run], jobs=1, finished=lambda result: None)
+    assert result.status == "finished"
+    assert json.loads((run.folder / "run.json").read_text())["threads"] == 1
+    assert "goes on from step-" in (run.folder / "log.txt").read_text()

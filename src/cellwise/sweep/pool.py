@@ -119,23 +119,23 @@ def _skip(run: PlannedRun) -> Result | None:
 def _start(run: PlannedRun, threads: int) -> _Running:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["cellwise.training.train"])
-    trainer: Mapping[str, Any] = run.config["trainer"]
-    config = {**run.config, "trainer": {**trainer, "threads": trainer["threads"] or threads}}
     receiving, sending = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(config, sys.argv, sending), daemon=True)
+    process = context.Process(target=_child, args=(run.config, threads, sys.argv, sending), daemon=True)
     process.start()
     sending.close()
     return _Running(run, process, receiving)
 
 
-def _child(config: Mapping[str, Any], argv: list[str], sending: Connection) -> None:
+def _child(config: Mapping[str, Any], threads: int, argv: list[str], sending: Connection) -> None:
     """One run, in its own process; tells the parent how far it is and how it ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its children
     sys.argv = argv  # the record's command is what the user typed
     from cellwise.training.train import train  # imported already in the fork server
 
     try:
-        outcome = train(config, progress=lambda share, line: sending.send(("progress", share)), own_process=True)
+        outcome = train(
+            config, progress=lambda share, line: sending.send(("progress", share)), own_process=True, threads=threads
+        )
         sending.send(("skipped" if outcome.skipped else "finished", outcome.note))
     except CellwiseError as error:
         sending.send(("failed", str(error)))

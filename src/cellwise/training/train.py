@@ -59,13 +59,20 @@ class Outcome:
     skipped: bool
 
 
-def train(config: Mapping[str, Any], *, progress: Progress | None = None, own_process: bool = False) -> Outcome:
-    """Train one configuration with one seed, or skip it if its record is finished.
+def train(
+    config: Mapping[str, Any],
+    *,
+    progress: Progress | None = None,
+    own_process: bool = False,
+    threads: int | None = None,
+) -> Outcome:
+    """Train one configuration with one seed; skip it if its record is finished, go on where it was cut off.
 
     Args:
         config: resolved and plain.
         progress: called with the share done, 0 to 1, and a line to show.
         own_process: this process does nothing else, so all that it prints goes to the run's log.
+        threads: this process's share of the cores, where the configuration gives no number; None: all of them.
 
     Raises:
         CellwiseError: a bad setting (nothing is written), or a run that failed (its record says so).
@@ -77,10 +84,9 @@ def train(config: Mapping[str, Any], *, progress: Progress | None = None, own_pr
         return Outcome(folder, finished_note(folder), skipped=True)
     if settings.trainer.accelerator == "gpu" and not torch.cuda.is_available():
         raise CellwiseError("trainer.accelerator=gpu, but torch sees no GPU here; type trainer=cpu")
-    threads = settings.trainer.threads or os.cpu_count() or 1
     started = time.perf_counter()
     task = build_task(config["task"]["name"], settings.task)
-    info = _info(config, settings, task, threads)
+    info = _info(config, settings, task, settings.trainer.threads or threads or os.cpu_count() or 1)
     cut_off = None if settings.again else find_cut_off(folder, info, threads_are_given=bool(settings.trainer.threads))
     if cut_off is not None:
         info = dataclasses.replace(info, threads=cut_off.threads, started=cut_off.started)
