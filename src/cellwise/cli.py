@@ -29,6 +29,9 @@ app.add_typer(data_app, name="data")
 Overrides = Annotated[list[str] | None, typer.Argument(help="key=value, as in conf/; for example cell=gru seed=1")]
 CellModules = Annotated[str, typer.Option(help="Modules or .py files that register cells, comma-separated.")]
 Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Runs at a time; default: one a core.")]
+Timeout = Annotated[
+    float | None, typer.Option("--timeout-minutes", min=0.0, help="End a run that takes longer; default: none.")
+]
 
 
 @app.command()
@@ -36,13 +39,14 @@ def train(
     overrides: Overrides = None,
     multirun: Annotated[bool, typer.Option("--multirun", "-m", help="Sweep: key=a,b,c.")] = False,
     jobs: Jobs = None,
+    timeout_minutes: Timeout = None,
 ) -> None:
     """Train one configuration; with -m a sweep: cellwise train -m cell=rnn,lstm,gru seed=0,1,2."""
     from cellwise.sweep.plan import plan
 
     runs = plan(overrides or [])
     if multirun:
-        _sweep(runs, jobs)
+        _sweep(runs, jobs, timeout_minutes)
         return
     if len(runs) > 1:
         raise CellwiseError("several values mean a sweep; type `cellwise train -m ...`")
@@ -62,6 +66,7 @@ def study(
     ] = None,
     overrides: Overrides = None,
     jobs: Jobs = None,
+    timeout_minutes: Timeout = None,
 ) -> None:
     """Run a study and compare its cells; without a name: the list. Finished runs are skipped."""
     from cellwise.sweep.plan import plan
@@ -73,7 +78,7 @@ def study(
         return
     file = load_study_file(name)
     print(f"{file.name}: {file.question}")
-    _sweep(plan([f"study={file.name}", *file.overrides, *(overrides or [])], file.sweep), jobs)
+    _sweep(plan([f"study={file.name}", *file.overrides, *(overrides or [])], file.sweep), jobs, timeout_minutes)
 
 
 @app.command()
@@ -215,7 +220,7 @@ def _dataset(name: str) -> Any:
     return OFFICIAL[name].dataset
 
 
-def _sweep(runs: list[PlannedRun], jobs: int | None) -> None:
+def _sweep(runs: list[PlannedRun], jobs: int | None, timeout_minutes: float | None) -> None:
     """Execute a plan with one line a run and a bar over all, then compare; exit code 1 if any failed."""
     from cellwise.report.progress import progress_bar
     from cellwise.sweep.pool import execute
@@ -232,6 +237,7 @@ def _sweep(runs: list[PlannedRun], jobs: int | None) -> None:
         results = execute(
             runs,
             jobs=jobs,
+            timeout_seconds=None if timeout_minutes is None else 60 * timeout_minutes,
             finished=finished,
             moved=lambda done: bar(done, len(runs), f"of {len(runs)} runs"),
         )

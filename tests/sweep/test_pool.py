@@ -25,20 +25,21 @@ def status(folder: Path) -> tuple[str, str | None]:
 
 @pytest.fixture
 def misbehaving(write_cell: Callable[..., Path], tmp_path: Path) -> list[str]:
-    """Override words that bring three cells: one raises, one leaves, one is killed, until a file says otherwise."""
+    """Override words that bring cells that raise, leave, are killed, and hang, until a file says otherwise."""
     mended = f"__import__('pathlib').Path({str(tmp_path / 'mended')!r}).exists()"
     files = [
         write_cell("raising", f"assert {mended}, 'one' + chr(10) + 'two'"),
         write_cell("leaving", f"{mended} or os._exit(3)"),
         write_cell("killed", f"{mended} or os.kill(os.getpid(), signal.SIGKILL)"),
+        write_cell("hanging", f"{mended} or __import__('time').sleep(1000)"),
     ]
-    return [f"cell_modules=[{','.join(map(str, files))}]", "cell=raising,leaving,killed,rnn,gru", "seed=1"]
+    return [f"cell_modules=[{','.join(map(str, files))}]", "cell=raising,leaving,killed,hanging,rnn,gru", "seed=1"]
 
 
 def test_runs_that_break_are_named_and_the_others_finish(
     misbehaving: list[str], tiny_words: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["train", "-m", "--jobs", "2", *tiny_words, *misbehaving]
+    words = ["train", "-m", "--jobs", "2", "--timeout-minutes", "0.25", *tiny_words, *misbehaving]
     runs = {run.config["cell"]["name"]: run.folder for run in plan([*tiny_words, *misbehaving])}
 
     with pytest.raises(SystemExit) as ended:
@@ -47,13 +48,14 @@ def test_runs_that_break_are_named_and_the_others_finish(
     out, err = capfd.readouterr()
     lines = [line.split() for line in out.splitlines() if line.split()[:1] in (["finished"], ["failed"], ["skipped"])]
     assert sorted((line[0], line[1]) for line in lines) == [
-        *(("failed", "killed"), ("failed", "leaving"), ("failed", "raising")),
+        *(("failed", "hanging"), ("failed", "killed"), ("failed", "leaving"), ("failed", "raising")),
         *(("finished", "gru"), ("finished", "rnn")),
     ]
     assert err.count("\n") == 1
-    assert err.startswith("cellwise: 3 of 5 runs failed: raising seed 1: AssertionError: one two; leaving seed 1: ")
+    assert err.startswith("cellwise: 4 of 6 runs failed: raising seed 1: AssertionError: one two; leaving seed 1: ")
     assert status(runs["raising"]) == ("failed", "AssertionError: one two")
     assert status(runs["leaving"]) == ("failed", "its process ended with exit code 3 before the run was finished")
+    assert status(runs["hanging"])[1] == "timed out after 15 s; the same command goes on from its last checkpoint"
     assert status(runs["killed"]) == ("failed", "killed by SIGKILL (out of memory?)")
     assert "Traceback" in (runs["raising"] / "log.txt").read_text()  # and it is not on the screen
     finished = {name: folder / "summary.json" for name, folder in runs.items() if (folder / "summary.json").exists()}
@@ -67,7 +69,7 @@ def test_runs_that_break_are_named_and_the_others_finish(
     out, err = capfd.readouterr()
     assert err == ""
     assert sum(line.startswith("skipped ") for line in out.splitlines()) == 2
-    assert sum(line.startswith("finished ") for line in out.splitlines()) == 3
+    assert sum(line.startswith("finished ") for line in out.splitlines()) == 4
     for name, folder in runs.items():
         assert status(folder) == ("finished", None)
         assert (folder / "summary.json").stat().st_mtime_ns == stamps.get(name) or name not in stamps

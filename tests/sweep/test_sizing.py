@@ -82,6 +82,42 @@ def test_what_follows_the_hidden_size_follows_the_one_found(overrides: list[str]
     read(config)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "size"), [([], 157), (["network.transformer_layers=1"], 156), (["network.bidirectional=true"], 110)]
+)
+def test_the_heads_of_a_transformer_encoder_divide_the_size_that_a_budget_finds(
+    overrides: list[str], size: int
+) -> None:
+    config = compose_config(["task=memory", "cell=lstm", "budget=params:100k", *overrides])
+    assert config["network"]["hidden_size"] == size
+    read(config)
+
+
+def test_heads_that_divide_no_size_near_are_still_met_in_both_directions() -> None:
+    told = ["task=memory", "cell=gru", "budget=params:50k", "network.transformer_layers=1"]
+    one = compose_config([*told, "network.transformer_heads=14"])
+    both = compose_config([*told, "network.transformer_heads=14", "network.bidirectional=true"])
+    assert one["network"]["hidden_size"] % 14 == 0
+    assert both["network"]["hidden_size"] % 14 == 7
+    for config in (one, both):
+        train_settings = read(config)
+        build_task("memory", train_settings.task).network(build_cell("gru"), "reference")
+
+
+def test_a_hidden_size_that_heads_do_not_divide_is_refused_without_torch() -> None:
+    code = (
+        "import sys\nfrom cellwise.sweep.plan import plan\nfrom cellwise.errors import CellwiseError\n"
+        "from cellwise.training.settings import read\n"
+        "try: read(plan(['task=memory', 'network.hidden_size=50', 'network.transformer_layers=1'])[0].config)\n"
+        "except CellwiseError as error: print(error, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == (
+        "network.transformer_heads=4 does not divide the 50 units of the recurrent layer (network.hidden_size=50); "
+        "give network.hidden_size=48 or 52, or network.transformer_heads=1 or 2 or 5 or 10 False\n"
+    )
+
+
 def test_cell_options_count() -> None:
     sizes = [
         compose_config(["cell=coupled_lstm", f"cell.peepholes={on}", "budget=params:470"])["network"]["hidden_size"]

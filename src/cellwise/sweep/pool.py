@@ -48,6 +48,7 @@ def execute(
     runs: Sequence[PlannedRun],
     *,
     jobs: int | None = None,
+    timeout_seconds: float | None = None,
     finished: Callable[[Result], None],
     moved: Callable[[float], None] = lambda done: None,
 ) -> list[Result]:
@@ -56,6 +57,8 @@ def execute(
     Args:
         runs: the plan.
         jobs: runs at a time; None: one a core.
+        timeout_seconds: a run that takes longer is ended and is a failure; started again, it goes on from its last
+            checkpoint. None: no limit.
         finished: told of each result as it comes.
         moved: told how many runs are done, fractions of running ones included.
 
@@ -83,6 +86,7 @@ def execute(
                     return [results[number] for number in range(len(runs))]
                 continue
             _listen(running, shares)
+            _end_overdue(running.values(), timeout_seconds)
             for number, result in _reap(running):
                 results[number] = result
                 finished(result)
@@ -90,7 +94,20 @@ def execute(
         _stop(running.values())
 
 
-def _stop(running: Collection[_Running]) -> None:
+def _end_overdue(running: Collection[_Running], timeout_seconds: float | None) -> None:
+    overdue = [
+        one
+        for one in running
+        if timeout_seconds is not None and one.told is None and time.monotonic() - one.started > timeout_seconds
+    ]
+    if overdue:
+        note = f"timed out after {timeout_seconds:g} s; the same command goes on from its last checkpoint"
+        _stop(overdue, note)
+        for one in overdue:
+            one.told, one.heard = ("failed", note), True
+
+
+def _stop(running: Collection[_Running], note: str = "interrupted") -> None:
     """End processes: asked first, so that a mirror can close; then killed, for Lightning answers between steps only."""
     for one in running:
         one.process.terminate()
@@ -99,7 +116,7 @@ def _stop(running: Collection[_Running]) -> None:
         one.process.join(timeout=max(0.0, deadline - time.monotonic()))
         one.process.kill()
         one.process.join()
-        mark_failed(one.run.folder, "interrupted")
+        mark_failed(one.run.folder, note)
 
 
 def _fill(waiting: Iterator[tuple[int, PlannedRun]], places: int) -> Iterator[tuple[int, PlannedRun]]:
