@@ -147,6 +147,27 @@ def test_only_a_cell_can_be_registered() -> None:
         ({"initial": {"h": float("nan")}}, "initial['h'] is nan; it must be a finite number"),
         ({"retention": {"c": "forget"}}, "retention names 'c'; allowed: h"),
         ({"bias_offsets": {"forget": 1.0}}, "bias_offsets names 'forget'; allowed: candidate"),
+        ({"products": ["hidden"]}, "products must be a mapping, for example products = {"),
+        ({"extras": ["gain"]}, "extras must be a mapping, for example extras = {"),
+        ({"initial": [0.0]}, "initial must be a mapping"),
+        ({"retention": ["update"]}, 'retention must be a mapping, for example retention = {"h": "update"}, not [\'up'),
+        ({"parts": ("more",)}, "parts must be a mapping"),
+        ({"structure": "antisymmetric"}, "structure must be a mapping"),
+        ({"bias_offsets": 1.0}, "bias_offsets must be a mapping"),
+        ({"chrono": ["candidate"]}, "chrono must be a mapping"),
+        ({"free_states": "h"}, "free_states must be a tuple of names, not 'h'"),
+        ({"affine": 1}, "affine must be True or False, not 1"),
+        ({"products": {"hidden": (("candidate",), True)}}, "has operand width True; it must be a whole number"),
+        ({"chrono": {"candidate": True}}, "chrono['candidate'] is True; allowed: 1 (a large bias keeps), -1"),
+        ({"initial": {"h": True}}, "initial['h'] is True; it must be a finite number"),
+        ({"extras": {"gain": (1.0, 1.0)}}, "extras['gain'] is (1.0, 1.0); it must be a finite number, or two: (low"),
+        ({"extras": {"gain": (1.0, 0.0)}}, "(low, high) with low < high"),
+        ({"retention": {"h": None}}, "retention['h'] is None; it must be the name of a gate"),
+        ({"structure": {"hidden": "symmetric"}}, "structure['hidden'] is 'symmetric'; allowed: antisymmetric"),
+        ({"products": {}, "structure": {"hidden": "antisymmetric"}}, "structure names 'hidden'; allowed: none"),
+        ({"retantion": {"h": "candidate"}}, "no attribute 'retantion'; did you mean 'retention'?"),
+        ({"initial_state": {"h": 1.0}}, "no attribute 'initial_state'; did you mean 'initial'?"),
+        ({"product": {}}, "no attribute 'product'; did you mean 'products'?"),
     ],
 )
 def test_data_that_contradict_each_other_are_refused_by_name(data: dict[str, Any], told: str) -> None:
@@ -155,6 +176,21 @@ def test_data_that_contradict_each_other_are_refused_by_name(data: dict[str, Any
     assert refused(error).startswith("cell 'mine': ")
     assert told in refused(error)
     assert "mine" not in cell_names()
+
+
+def test_a_misspelt_attribute_of_the_constructor_is_refused_and_one_of_the_cell_s_own_is_not() -> None:
+    def misspelt(self: Any) -> None:
+        self.bias_offset = {"candidate": 1.0}
+
+    def own(self: Any, *, gated: bool = False) -> None:
+        self.gated, self.scale, self._product = gated, 0.5, 1
+
+    with pytest.raises(
+        CellwiseError, match=r"'bias_offset'; did you mean 'bias_offsets'\? \(one of your own may begin"
+    ):
+        register_cell("mine", declared(__init__=misspelt))
+    register_cell("mine", declared(__init__=own, paper="mine", beta=1.0, gates_of=lambda self: self.gates))
+    assert "mine" in cell_names()
 
 
 def test_options_are_read_from_the_constructor() -> None:

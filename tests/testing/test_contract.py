@@ -14,7 +14,8 @@ from cellwise.cells import registry
 from cellwise.cells.contract import Cell
 from cellwise.cells.registry import build_cell, cell_names, register_cell
 from cellwise.errors import CellwiseError
-from cellwise.testing.contract import CHECKS, Check, check_cell, option_variants
+from cellwise.testing import contract
+from cellwise.testing.contract import CHECKS, STEP_CHECKS, Check, check_cell, option_variants
 
 VARIANTS = [(name, options) for name in cell_names() for options in option_variants(name)]
 
@@ -41,15 +42,43 @@ class Broken(Cell):
         raise ZeroDivisionError("two\nlines " + "and much more " * 50)
 
 
-def test_checking_goes_on_after_a_failure_and_turns_exceptions_into_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checking_stops_at_a_step_that_returns_nothing_right(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_cells", dict(registry._cells))
     register_cell("broken", Broken)
-    results = list(check_cell("broken"))
-    assert [title for title, _ in results] == [title for title, _ in CHECKS]
-    errors = [error for _, error in results if error is not None]
-    assert len(errors) > 20
-    assert all(error.startswith("ZeroDivisionError: two lines and") for error in errors)
-    assert all("\n" not in error and len(error) <= 300 for error in errors)
+    (title, error), left_out = check_cell("broken")
+    assert title == CHECKS[0][0]
+    assert error is not None and error.startswith("ZeroDivisionError: two lines and")
+    assert "\n" not in error and len(error) <= 300
+    rest = len(CHECKS) - 1
+    assert left_out == (f"the other {rest} checks", "left out; they say more once the step passes those above")
+
+
+class Impure(Cell):
+    gates = ("candidate",)
+
+    def step(self, x: Any, U: Any, s: Any, p: Any) -> Any:
+        h = s["h"].mul_(0.5) + x["candidate"].tanh()
+        return {"h": h}, {"candidate": h}
+
+
+def test_checking_goes_on_among_the_checks_of_the_step_and_stops_after_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_cells", dict(registry._cells))
+    register_cell("impure", Impure)
+    results = list(check_cell("impure"))
+    titles = [title for title, _ in STEP_CHECKS]
+    assert [title for title, _ in results] == [*titles, f"the other {len(CHECKS) - len(titles)} checks"]
+    failed = [title for title, error in results[:-1] if error is not None]
+    assert "a step changes none of its inputs in place" in failed
+    assert titles[0] not in failed
+
+
+def test_checking_goes_on_after_a_failure_that_is_not_the_step_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(build: Any) -> None:
+        raise AssertionError("not this one")
+
+    checks = (*STEP_CHECKS, ("first", wrong), ("second", lambda build: None))
+    monkeypatch.setattr(contract, "CHECKS", checks)
+    assert list(check_cell("rnn"))[-2:] == [("first", "with nonlinearity=tanh: not this one"), ("second", None)]
 
 
 def test_an_error_says_under_which_options(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +93,8 @@ def test_an_error_says_under_which_options(monkeypatch: pytest.MonkeyPatch) -> N
     title, error = next(check_cell("gru"))
     assert title == CHECKS[0][0]
     assert (
-        error == "with reset=before: GRU.step returned the states []; states = ('h',) wants each of these and no other"
+        error
+        == "with reset=before: GRU.step returned the states none; states = ('h',) wants each of these and no other"
     )
 
 

@@ -1,4 +1,4 @@
-"""Each check of the contract catches the mistake it is for, and says what to mend."""
+"""Each check of a cell in a layer catches the mistake it is for, and says what to mend."""
 
 from __future__ import annotations
 
@@ -9,82 +9,22 @@ import pytest
 import torch
 
 from cellwise.cells.activations import tanh
-from cellwise.cells.contract import Cell
 from cellwise.cells.registry import build_cell
 from cellwise.errors import CellwiseError
 from cellwise.recurrent import stack
 from cellwise.recurrent.engines import ENGINES, reference
-from cellwise.testing import conditions, copies, dependence, engines, gradients, lengths, shapes, steps, views
+from cellwise.testing import (
+    conditions,
+    copies,
+    dependence,
+    engines,
+    gradients,
+    lengths,
+    shapes,
+    views,
+)
 from cellwise.testing.contract import Check
-
-
-class Faulty(Cell):
-    """A vanilla cell whose step is `fault` with the candidate, or what a test puts in its place."""
-
-    gates = ("candidate",)
-
-    def __init__(self, step: Any, **data: Any):
-        self.products = {"hidden": (("candidate",), 1)}
-        for name, value in data.items():
-            setattr(self, name, value)
-        self._step = step
-
-    def step(self, x: Any, U: Any, s: Any, p: Any) -> Any:
-        return self._step(x, U, s, p)
-
-
-def candidate(U: Any, h: torch.Tensor) -> torch.Tensor:
-    return tanh(U("hidden", h)["candidate"])
-
-
-def right(x: Any, U: Any, s: Any, p: Any) -> Any:
-    h = candidate(U, s["h"])
-    return {"h": h}, {"candidate": h}
-
-
-def one_state_of_two(x: Any, U: Any, s: Any, p: Any) -> Any:
-    return right(x, U, s, p)
-
-
-def state_summed_over_units(x: Any, U: Any, s: Any, p: Any) -> Any:
-    h = candidate(U, s["h"])
-    return {"h": h.sum(-1, keepdim=True)}, {"candidate": h}
-
-
-def gates_forgotten(x: Any, U: Any, s: Any, p: Any) -> Any:
-    return {"h": candidate(U, s["h"])}, {}
-
-
-def state_alone(x: Any, U: Any, s: Any, p: Any) -> Any:
-    return candidate(U, s["h"])
-
-
-def infinite(x: Any, U: Any, s: Any, p: Any) -> Any:
-    h = candidate(U, s["h"]) / 0
-    return {"h": h}, {"candidate": h}
-
-
-def gate_summed_over_units(x: Any, U: Any, s: Any, p: Any) -> Any:
-    h = candidate(U, s["h"])
-    return {"h": h}, {"candidate": h.sum(-1)}
-
-
-def product_misspelt(x: Any, U: Any, s: Any, p: Any) -> Any:
-    return U("hiden", s["h"]), {}
-
-
-def product_called_twice(x: Any, U: Any, s: Any, p: Any) -> Any:
-    return right(x, U, {"h": candidate(U, s["h"])}, p)
-
-
-def operand_too_wide(x: Any, U: Any, s: Any, p: Any) -> Any:
-    return right(x, U, {"h": torch.cat([s["h"], s["h"]], -1)}, p)
-
-
-def writes_into_its_state(x: Any, U: Any, s: Any, p: Any) -> Any:
-    returned = right(x, U, s, p)
-    s["h"].mul_(0.5)
-    return returned
+from tests.testing.faulty import Faulty, candidate, right
 
 
 def mean_over_rows(x: Any, U: Any, s: Any, p: Any) -> Any:
@@ -92,20 +32,10 @@ def mean_over_rows(x: Any, U: Any, s: Any, p: Any) -> Any:
     return {"h": h - h.mean(0)}, {"candidate": h}
 
 
-def mean_over_the_second_axis(x: Any, U: Any, s: Any, p: Any) -> Any:
-    h = candidate(U, s["h"])
-    return {"h": h - h.mean(1, keepdim=True)}, {"candidate": h}
-
-
 def squeezes_the_batch(x: Any, U: Any, s: Any, p: Any) -> Any:
     h = candidate(U, s["h"])
     other = h.mean(-1).squeeze()  # (batch,) beside (batch, hidden): right only for one row, silent for batch == hidden
     return {"h": h * other}, {"candidate": h}
-
-
-def in_float32(x: Any, U: Any, s: Any, p: Any) -> Any:
-    h = candidate(U, s["h"]).float()
-    return {"h": h}, {"candidate": h}
 
 
 def nan_in_bfloat16(x: Any, U: Any, s: Any, p: Any) -> Any:
@@ -171,33 +101,7 @@ def counter() -> Any:
     return remembers_calls
 
 
-TWO_STATES = {"states": ("h", "c")}
 FAULTS: list[tuple[Any, dict[str, Any], Check, str]] = [
-    (one_state_of_two, TWO_STATES, steps.check_step_returns, "returned the states ['h']; states = ('h', 'c') wants"),
-    (state_summed_over_units, {}, steps.check_step_returns, "returned state 'h' of shape (5, 1); it must keep"),
-    (gates_forgotten, {}, steps.check_step_returns, "returned the gates []; ['candidate'] of gates"),
-    (
-        state_alone,
-        {},
-        steps.check_step_returns,
-        "must return two dictionaries, the new state and the gates, not Tensor",
-    ),
-    (infinite, {}, steps.check_step_returns, "'h' is not finite"),
-    (gate_summed_over_units, {}, steps.check_step_returns, "gate 'candidate' has shape (5,)"),
-    (right, {"gates": ("candidate", "candidate")}, steps.check_step_returns, "gates names one twice"),
-    (product_misspelt, {}, steps.check_products, "calls U('hiden', ...); declared products: hidden"),
-    (product_called_twice, {}, steps.check_products, "calls the products ['hidden', 'hidden']; declared: ['hidden']"),
-    (operand_too_wide, {}, steps.check_products, "the operand of 'hidden' is 8 wide; declared: 1 hidden(s) = 4"),
-    (writes_into_its_state, {}, steps.check_step_is_pure, "the step writes into s['h'] in place"),
-    (counter(), {}, steps.check_step_is_pure, "the same step again: state 'h' differs"),
-    (mean_over_the_second_axis, {}, steps.check_rows, "the output on an image differs"),
-    (
-        right,
-        {"retention": {"h": "forget"}},
-        steps.check_retention,
-        "'forget' keeps 'h', but the step returns the gates",
-    ),
-    (in_float32, {}, steps.check_step_returns, "'h' is torch.float32 after a step on torch.float64"),
     (nan_in_bfloat16, {}, shapes.check_shapes, "output is not finite in torch.bfloat16"),
     (mean_over_rows, {}, dependence.check_batch_independence, "row 3 of a batch of 4 differs"),
     (squeezes_the_batch, {}, dependence.check_batch_independence, "row 3 of a batch of 4 differs"),

@@ -154,7 +154,8 @@ def _returned_problem(cell: Cell, returned: object, before: Mapping[str, Tensor]
         case _:
             return f"must return two dictionaries, the new state and the gates, not {type(returned).__name__}"
     if set(state) != set(cell.states):
-        return f"returned the states {listed(state)}; states = {cell.states} wants each of these and no other"
+        there = sorted(map(str, state)) or "none"
+        return f"returned the states {there}; states = {cell.states} wants each of these and no other"
     for kind, values in (("state", state), ("gate", gates)):
         for name, value in values.items():
             if not hasattr(value, "shape"):
@@ -166,8 +167,8 @@ def _returned_problem(cell: Cell, returned: object, before: Mapping[str, Tensor]
                 f"returned state {name!r} of shape {tuple(value.shape)}; it must keep the shape of the one before, "
                 f"{tuple(before[name].shape)}"
             )
-    missing = [gate for gate in cell.gates if gate not in gates]
-    return f"returned the gates {listed(gates)}; gates = {cell.gates} wants {listed(missing)} too" if missing else None
+    missing, there = sorted(set(cell.gates) - set(gates)), sorted(map(str, gates)) or "none"
+    return f"returned the gates {there}; {missing} of gates = {cell.gates} is missing" if missing else None
 
 
 class _Named(dict[str, "Tensor"]):

@@ -54,8 +54,9 @@ def _kind_problems(cell: Cell) -> list[str]:
         found += _tuple_problems(attribute, getattr(cell, attribute))
     if cell.free_states is not None:
         found += _tuple_problems("free_states", cell.free_states)
-    if not isinstance(cell.affine, bool):
-        found.append(f"affine must be True or False, not {cell.affine!r}")
+    affine: object = cell.affine
+    if not isinstance(affine, bool):
+        found.append(f"affine must be True or False, not {affine!r}")
     return found
 
 
@@ -76,7 +77,7 @@ def _spelling_problems(cell: Cell) -> list[str]:
         near = [n for n in _NAMES if name.startswith(f"{n}_")] or difflib.get_close_matches(name, _NAMES, 1, _CLOSE)
         if near and not isinstance(value, classmethod):
             found.append(
-                f"the contract knows no attribute {name!r}; did you mean {near[0]!r}? (one of your own may begin with _)"
+                f"a cell has no attribute {name!r}; did you mean {near[0]!r}? (one of your own may begin with _)"
             )
     return found
 

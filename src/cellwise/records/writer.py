@@ -44,7 +44,7 @@ class RunWriter:
             beside it as `seed-<n>.replaced-<k>`.
         info: what `run.json` says at the start.
         config: resolved and plain; becomes `config.yaml`.
-        kept_bytes: of an earlier start's `metrics.jsonl`, when the run goes on from its checkpoint; None: it begins anew.
+        kept_bytes: of an earlier start's `metrics.jsonl`, when the run goes on from its checkpoint; None: begin anew.
 
     Raises:
         CellwiseError: the folder can't be written, or another process is making this run.

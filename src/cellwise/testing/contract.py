@@ -27,6 +27,7 @@ from cellwise.testing import (
     engines,
     gradients,
     lengths,
+    memory,
     shapes,
     steps,
     structure,
@@ -36,12 +37,20 @@ from cellwise.testing import (
 
 Check = Callable[[Callable[[], Cell]], None]
 
-CHECKS: tuple[tuple[str, Check], ...] = (
+# A step that fails one of these fails most of the others too, so these come first.
+STEP_CHECKS: tuple[tuple[str, Check], ...] = (
     ("a step returns every state and gate, in the shapes of the state", steps.check_step_returns),
     ("a step calls the declared products once each, in order, with operands of their width", steps.check_products),
     ("a step changes none of its inputs in place", steps.check_step_is_pure),
+    ("a step that is affine in the state is so unit by unit", steps.check_affine),
     ("a step works row by row: a 1x1 convolution is the dense layer at each pixel", steps.check_rows),
-    ("each state that is retained names a gate that the step returns", steps.check_retention),
+    ("large inputs, 10,000, leave a step and its gradients finite", steps.check_large_inputs),
+)
+
+CHECKS: tuple[tuple[str, Check], ...] = (
+    *STEP_CHECKS,
+    ("each state that is retained names a gate that says how much of it is kept", memory.check_retention),
+    ("a larger bias moves the memory the way that chrono says", memory.check_chrono),
     ("outputs and states have the right shapes, in float32, float64 and bfloat16", shapes.check_shapes),
     ("on images too, with even and odd kernels", shapes.check_image_shapes),
     ("the output is the first state", shapes.check_output_is_first_state),
@@ -69,9 +78,13 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("a layer runs without biases, and two add up to one", conditions.check_biases),
     ("a step costs the declared products on every engine, the input's share outside", structure.check_product_count),
     ("on images too, as convolutions", structure.check_convolution_count),
+    ("an antisymmetric product is one, v . (A v) = 0, also on images", structure.check_antisymmetric),
     ("an ensemble under vmap is each layer alone", transforms.check_vmap),
     ("forward derivatives agree with backward ones", transforms.check_forward_derivative),
 )
+
+
+LEFT_OUT = "left out; they say more once the step passes those above"
 
 
 def check_cell(name: str) -> Iterator[tuple[str, str | None]]:
@@ -81,15 +94,22 @@ def check_cell(name: str) -> Iterator[tuple[str, str | None]]:
         name: a registered name.
 
     Yields:
-        The check's title, and None or the one line that says what is wrong. It goes on after a failure.
+        The check's title, and None or the one line that says what is wrong. It goes on after a failure, unless the
+        step itself is wrong: then the last pair says how many checks were left out.
 
     Raises:
         CellwiseError: unknown cell.
     """
-    variants = option_variants(name)
-    for title, check in CHECKS:
+    variants, failed_step = option_variants(name), False
+    for done, (title, check) in enumerate(CHECKS):
+        # Nothing can be said of a step that does not return what it should; of another, all that is about the step.
+        if failed_step and done in (1, len(STEP_CHECKS)):
+            yield f"the other {len(CHECKS) - done} checks", LEFT_OUT
+            return
         failures = ((options, _failure(check, name, options)) for options in variants)
-        yield title, next((_told(options, error) for options, error in failures if error is not None), None)
+        error = next((_told(options, error) for options, error in failures if error is not None), None)
+        failed_step = failed_step or error is not None
+        yield title, error
 
 
 def option_variants(name: str) -> list[dict[str, Any]]:

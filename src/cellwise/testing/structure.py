@@ -1,4 +1,4 @@
-"""Checks of what a layer computes a step: the declared products and no more, the input's share outside the loop."""
+"""Checks of the products of a layer: those declared and no more, the input's share outside the loop, structures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cellwise.testing.layers import INPUT, Build, dense, engine_names, images, numbers
+from cellwise.testing.layers import HIDDEN, INPUT, Build, dense, engine_names, images, numbers
 
 TIME, BATCH = 3, 2
 _aten: Any = torch.ops.aten
@@ -55,3 +55,24 @@ def check_convolution_count(build: Build) -> None:
     once, twice = (_count(layer, numbers(steps, BATCH, INPUT, 3, 2)) for steps in (TIME, 2 * TIME))
     a_step = (twice - once) / TIME
     assert a_step in (declared, declared + 1), f"{a_step:g} convolutions a step; declared products: {declared}"
+
+
+def check_antisymmetric(build: Build) -> None:
+    """A product that is declared antisymmetric has v . (A v) = 0 for any v, dense and under even and odd kernels."""
+    declared = [name for name, structure in build().structure.items() if structure == "antisymmetric"]
+    if not declared:
+        return
+    for where, layer, image in (
+        ("dense", dense(build), ()),
+        ("kernel 2", images(build, 2), (5, 4)),
+        ("kernel 3", images(build, 3), (5, 4)),
+    ):
+        weights, v = layer.weights()[0], numbers(1, *image, HIDDEN)
+        for product in declared:
+            feeds, _ = weights.cell.products[product]
+            shares = weights.recurrent_map(v, weights.matrices()[product]).chunk(len(feeds), dim=-1)
+            for fed, share in zip(feeds, shares, strict=True):
+                size = ((v * share).sum().abs() / (v.norm() * share.norm())).item()
+                assert size < 1e-12, (
+                    f"{where}: product {product!r} to {fed!r} has v . (A v) = {size:.1e} |v| |A v|, not 0"
+                )

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cellwise.cells.contract import Cell, State
+from cellwise.cells.contract import Cell, State, run_step
 from cellwise.recurrent.conditions import Conditions
 from cellwise.recurrent.engines.reference import input_shares
 from cellwise.recurrent.guard import per_row
@@ -56,7 +56,7 @@ def _affine_form(weights: Weights, x: Tensor, state: State) -> tuple[State, Stat
     like = x.new_zeros(*x.shape[:-1], weights.hidden_size)
 
     def step(*values: Tensor) -> tuple[Tensor, ...]:
-        new, _ = cell.step(shares, _no_products, dict(zip(state, values, strict=True)), parameters)
+        new, _ = run_step(cell, shares, _no_products, dict(zip(state, values, strict=True)), parameters)
         return tuple(new[name] for name in state)
 
     b, derivative, *_ = torch.func.vjp(step, *(like,) * len(state))
