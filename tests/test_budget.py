@@ -24,6 +24,7 @@ from cellwise.cells.contract import Cell
 from cellwise.cells.registry import build_cell, cell_info, cell_names
 from cellwise.errors import CellwiseError
 from cellwise.recurrent.layer import Recurrent
+from cellwise.recurrent.options import twice_biased
 from cellwise.testing.contract import option_variants
 from tests.cells.reference.layer import case_id
 
@@ -52,21 +53,26 @@ def layer_of(name: str, options: dict[str, Any], shape: Shape, hidden_size: int)
     )
 
 
-@pytest.mark.parametrize(
-    "shape",
-    [
-        Shape(5),
-        Shape(5, bias=False),
-        Shape(7),  # as many features as units: raw gates have no map
-        Shape(7, 3, 2, bias=False),
-        Shape(5, 2),
-        Shape(5, 3, 2),
-        Shape(5, 3, 2, bias=False, layer_norm=True, learned_state=True, skip=True),
-        Shape(5, 2, recurrent_bias=True),
-    ],
-    ids=str,
+COUNTED = (
+    Shape(5),
+    Shape(5, bias=False),
+    Shape(7),  # as many features as units: raw gates have no map
+    Shape(7, 3, 2, bias=False),
+    Shape(5, 2),
+    Shape(5, 3, 2),
+    Shape(5, 3, 2, bias=False, layer_norm=True, learned_state=True, skip=True),
+    Shape(5, 2, recurrent_bias=True),
 )
-@pytest.mark.parametrize(("name", "options"), VARIANTS, ids=case_id)
+# A layer refuses second biases where they would change nothing.
+CASES = [
+    pytest.param(name, options, shape, id=f"{case_id(name)}-{case_id(options)}-{shape}")
+    for name, options in VARIANTS
+    for shape in COUNTED
+    if not shape.recurrent_bias or twice_biased(build_cell(name, options))
+]
+
+
+@pytest.mark.parametrize(("name", "options", "shape"), CASES)
 def test_parameters_are_those_of_the_layer(name: str, options: dict[str, Any], shape: Shape) -> None:
     with torch.device("meta"):
         layer = layer_of(name, options, shape, 7)
@@ -160,6 +166,32 @@ def test_no_other_hidden_size_is_nearer(name: str, shapes: Shapes) -> None:
         assert hidden_size_for(budget, cell, shapes) == best
 
     nearest()
+
+
+@pytest.mark.parametrize("name", ["lstm", "raw"])
+def test_only_multiples_of_what_the_shapes_ask_for_are_looked_at(name: str) -> None:
+    cell = Raw() if name == "raw" else build_cell(name)
+
+    @settings(max_examples=60, deadline=None, derandomize=True)
+    @given(st.integers(1, 60_000), st.integers(1, 9), st.integers(1, 4), st.integers(2, 60))
+    def nearest(amount: int, first: int, second: int, input_size: int) -> None:
+        shapes = [Shape(input_size, multiple=first), Shape(4, multiple=second)]
+        both = [size for size in range(1, 241) if size % first == 0 and size % second == 0]
+        cost = {size: Budget("params", 1).cost(cell, shapes, size) for size in both}
+        budget = Budget("params", max(amount, cost[both[0]]))
+        best = min(cost, key=lambda size: (abs(cost[size] - budget.amount), size))
+        assert hidden_size_for(budget, cell, lambda _: shapes) == best
+
+    nearest()
+
+
+def test_a_budget_below_the_smallest_multiple_is_refused() -> None:
+    with pytest.raises(CellwiseError) as caught:
+        hidden_size_for(Budget("params", 100), build_cell("lstm"), lambda _: [Shape(2, multiple=4)])
+    assert str(caught.value) == (
+        "budget=params:100 is too small for LSTM: 4 units (the hidden size must be a multiple of it) cost 112 already; "
+        "the smallest budget here is params:112"
+    )
 
 
 def test_where_a_raw_gate_has_no_map_the_cost_falls_and_is_found() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellwise.errors import CellwiseError, unknown
-from cellwise.settings import bounded, parse
+from cellwise.settings import bounded, parse, typed
 
 
 @dataclass(frozen=True)
@@ -107,3 +107,10 @@ def test_an_unknown_name_lists_what_would_have_been_right() -> None:
         "unknown cell 'zzz'; allowed: gru, lstm; see there"
     )
     assert str(unknown("cell", "zzz", [])) == "unknown cell 'zzz'; allowed: none"
+
+
+@pytest.mark.parametrize(
+    ("value", "word"), [(True, "true"), (False, "false"), (None, "null"), (1.0, "1.0"), (3, "3"), ("before", "before")]
+)
+def test_a_value_is_shown_as_it_is_typed(value: Any, word: str) -> None:
+    assert typed(value) == word

@@ -7,13 +7,14 @@ and differs by how it is counted.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from cellwise.cells.contract import Cell
 from cellwise.errors import CellwiseError
-from cellwise.recurrent.options import LayerOptions
+from cellwise.recurrent.options import LayerOptions, twice_biased
 
 # How far above a budget the smallest layer may be, as a share of the budget.
 TOLERANCE = 0.05
@@ -30,6 +31,7 @@ class Shape(NamedTuple):
         directions: 2 when bidirectional; the layer above sees both.
         bias, recurrent_bias, layer_norm, learned_state: as `LayerOptions` of the layer.
         skip: whether each layer above the first sees the first one's input too.
+        multiple: what the hidden size must be a multiple of, for what follows the layers; costs nothing.
     """
 
     input_size: int
@@ -40,9 +42,12 @@ class Shape(NamedTuple):
     layer_norm: bool = False
     learned_state: bool = False
     skip: bool = False
+    multiple: int = 1
 
 
-def shape_of(options: LayerOptions, input_size: int, num_layers: int = 1, directions: int = 1) -> Shape:
+def shape_of(
+    options: LayerOptions, input_size: int, num_layers: int = 1, directions: int = 1, *, multiple: int = 1
+) -> Shape:
     """Return the shape of recurrent layers with these options."""
     return Shape(
         input_size,
@@ -53,6 +58,7 @@ def shape_of(options: LayerOptions, input_size: int, num_layers: int = 1, direct
         layer_norm=options.layer_norm,
         learned_state=options.learned_state,
         skip=options.connections == "skip",
+        multiple=multiple,
     )
 
 
@@ -91,25 +97,41 @@ def parse_budget(text: object) -> Budget:
 def hidden_size_for(budget: Budget, cell: Cell, shapes: Callable[[int], Sequence[Shape]]) -> int:
     """Return the hidden size whose cost over all recurrent layers is nearest to a budget; of two, the smaller.
 
+    Only multiples of what the shapes ask for are looked at.
+
     Args:
         budget: the amount.
         cell: with its options.
         shapes: the recurrent layers of a network for a hidden size (their input may follow it).
 
     Raises:
-        CellwiseError: one unit costs more than the budget and its tolerance.
+        CellwiseError: the smallest hidden size costs more than the budget and its tolerance.
     """
 
     def cost(hidden_size: int) -> int:
         return budget.cost(cell, shapes(hidden_size), hidden_size)
 
-    if cost(1) > budget.amount * (1 + TOLERANCE):
+    here = shapes(1)
+    unit = math.lcm(*(shape.multiple for shape in here))
+    if cost(unit) > budget.amount * (1 + TOLERANCE):
+        what = "one unit costs" if unit == 1 else f"{unit} units (the hidden size must be a multiple of it) cost"
         raise CellwiseError(
-            f"budget={budget} is too small for {type(cell).__name__}: one unit costs {cost(1):,} already; "
-            f"the smallest budget here is {budget._replace(amount=cost(1))}"
+            f"budget={budget} is too small for {type(cell).__name__}: {what} {cost(unit):,} already; "
+            f"the smallest budget here is {budget._replace(amount=cost(unit))}"
         )
-    candidates = [size for low, high in _rising(budget, cell, shapes(1)) for size in _around(cost, budget, low, high)]
+    ranges = (_multiples(low, high, unit) for low, high in _rising(budget, cell, here))
+    candidates = [
+        size * unit
+        for low, high in ranges
+        if low <= high
+        for size in _around(lambda number: cost(number * unit), budget, low, high)
+    ]
     return min(candidates, key=lambda size: (abs(cost(size) - budget.amount), size))
+
+
+def _multiples(low: int, high: int, unit: int) -> tuple[int, int]:
+    """A range of sizes in multiples of `unit`, first and last; the first is past the last where it holds none."""
+    return -(-low // unit), high // unit
 
 
 def _rising(budget: Budget, cell: Cell, shapes: Sequence[Shape]) -> Iterator[tuple[int, int]]:
@@ -123,7 +145,8 @@ def _rising(budget: Budget, cell: Cell, shapes: Sequence[Shape]) -> Iterator[tup
             yield low, size - 1
         yield size, size
         low = size + 1
-    yield low, max(low, budget.amount)  # a unit costs 1 or more
+    # A unit costs 1 or more; and a multiple is within every range of its own length.
+    yield low, low + budget.amount + math.lcm(*(shape.multiple for shape in shapes))
 
 
 def _around(cost: Callable[[int], int], budget: Budget, low: int, high: int) -> tuple[int, int]:
@@ -167,12 +190,11 @@ def recurrent_flops(cell: Cell, input_size: int, hidden_size: int, num_layers: i
 
 
 def _parameters(cell: Cell, shape: Shape, hidden_size: int) -> int:
-    fed = {name for feeds, _ in cell.products.values() for name in feeds}
     vectors = len(cell.extras)
     if shape.bias:
         vectors += len(cell.gates) + len(cell.part_biases)
     if shape.recurrent_bias:
-        vectors += sum(gate in fed for gate in cell.gates)
+        vectors += len(twice_biased(cell))
     if shape.learned_state:
         vectors += len(cell.states if cell.free_states is None else cell.free_states)
     norms = 2 * (shape.num_layers - 1) if shape.layer_norm else 0  # a gain and a shift a unit, between layers

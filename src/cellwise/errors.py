@@ -20,7 +20,8 @@ def unknown(kind: str, name: str, allowed: Iterable[str], hint: str = "") -> Cel
         hint: what else to type, appended as it is.
     """
     names = sorted(allowed)
-    near = difflib.get_close_matches(str(name), names, n=1)
-    meant = f"; did you mean {near[0]!r}?" if near else ""
+    by_lower = {each.lower(): each for each in reversed(names)}  # LSTM is near lstm; of two spellings the first
+    near = difflib.get_close_matches(str(name).lower(), by_lower, n=1)
+    meant = f"; did you mean {by_lower[near[0]]!r}?" if near else ""
     tail = f"; {hint}" if hint else ""
     return CellwiseError(f"unknown {kind} {name!r}{meant or ';'} allowed: {', '.join(names) or 'none'}{tail}")

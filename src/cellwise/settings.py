@@ -52,6 +52,13 @@ def parse(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     return cls(**found)
 
 
+def typed(value: Any) -> str:
+    """Return a plain value as it is typed on the command line: true, false, null."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return str(value)
+
+
 def _checked(value: Any, hint: Any, bounds: Mapping[str, Any], key: str) -> Any:
     options = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
     if value is None:

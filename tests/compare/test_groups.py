@@ -8,18 +8,23 @@ from typing import Any
 import pytest
 import yaml
 
-from cellwise.compare.groups import group_runs
+from cellwise.compare.groups import Group, group_runs
 from cellwise.records.store import load_study
 
 
-def labels(folder: Path, configurations: dict[str, dict[str, Any]]) -> list[str]:
-    """The names of configurations, given as folder (name-identity) to its settings."""
+def grouped(folder: Path, configurations: dict[str, dict[str, Any]]) -> Group:
+    """The group of configurations, given as folder (name-identity) to its settings."""
     for name, config in configurations.items():
         run = folder / "study" / name / "seed-0"
         run.mkdir(parents=True)
         run.joinpath("config.yaml").write_text(yaml.safe_dump({"seed": 0, "study": name, **config}))
     (group,) = group_runs(load_study(folder / "study"))
-    return list(group.labels.values())
+    return group
+
+
+def labels(folder: Path, configurations: dict[str, dict[str, Any]]) -> list[str]:
+    """Their names."""
+    return list(grouped(folder, configurations).labels.values())
 
 
 def gru(reset: str, **settings: Any) -> dict[str, Any]:
@@ -46,3 +51,30 @@ def test_keys_of_groups_in_groups_have_their_last_name(tmp_path: Path) -> None:
 def test_where_settings_make_no_name_the_identity_does(tmp_path: Path, other: dict[str, Any]) -> None:
     several = {"gru-00000000": gru("after"), "gru-11111111": other}
     assert labels(tmp_path, several) == ["gru-00000000", "gru-11111111"]
+
+
+def test_values_in_a_name_are_as_they_are_typed(tmp_path: Path) -> None:
+    several = {"gru-00000000": gru("after", layer_norm=True), "gru-11111111": gru("after", layer_norm=False)}
+    assert labels(tmp_path, several) == ["gru layer_norm=true", "gru layer_norm=false"]
+
+
+def test_a_name_that_is_an_identity_is_explained_by_what_differs(tmp_path: Path) -> None:
+    several = {
+        "gru-00000000": gru("after", zoneout=0.1, chrono=20),
+        "gru-11111111": gru("before", zoneout=0.0, chrono=None),
+        "lstm-00000000": {},
+    }
+    assert grouped(tmp_path, several).explained == {
+        "gru-00000000": "cell.reset=after, network.layer.chrono=20, network.layer.zoneout=0.1",
+        "gru-11111111": "cell.reset=before, network.layer.chrono=null, network.layer.zoneout=0.0",
+    }
+
+
+def test_where_no_setting_differs_the_code_does(tmp_path: Path) -> None:
+    several = {"gru-00000000": gru("after"), "gru-11111111": gru("after")}
+    said = "no setting differs, so the code of gru does"
+    assert grouped(tmp_path, several).explained == {"gru-00000000": said, "gru-11111111": said}
+
+
+def test_a_name_that_says_enough_is_not_explained(tmp_path: Path) -> None:
+    assert grouped(tmp_path, {"gru-00000000": gru("after"), "gru-11111111": gru("before")}).explained == {}

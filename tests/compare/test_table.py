@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cellwise.compare.statistics import seeds_needed
+from cellwise.compare.statistics import seeds_needed, smallest_detectable_difference
 from cellwise.compare.table import Comparison, compare, settings_that_differ
 from cellwise.records.store import load_study
 
@@ -245,3 +245,61 @@ def test_a_comparison_at_equal_cost_says_so(compared: Callable[..., Comparison],
     (comparison,) = compare(load_study(tmp_path / "study"))
     assert comparison.sized
     assert comparison.verdict.caveats[0].startswith("Each cell's recurrent layers were sized to params:100. All cells")
+
+
+def test_an_interval_is_computed_as_it_is_and_shown_where_scores_can_be(compared: Callable[..., Comparison]) -> None:
+    scores = {"gru-00000000": [0.001, 0.010, 0.002], "rnn-00000000": [0.1, 0.11, 0.12]}
+    comparison = compared(scores, objective="mse", unit="", floors={}, optimum=None)
+    gru, rnn = comparison.rows
+    assert gru.low < 0
+    assert comparison.shown_interval(gru) == (0.0, gru.high)
+    assert comparison.shown_interval(rnn) == (rnn.low, rnn.high)
+    assert comparison.cut == "cut at 0"
+
+
+@pytest.mark.parametrize(
+    ("values", "objective", "optimum"), [([61.0, 62.0], "perplexity", 52.1), ([0.1, 5.0], "their_loss", None)]
+)
+def test_nothing_is_cut_where_no_interval_reaches_the_end_or_none_is_known(
+    values: list[float | None], objective: str, optimum: float | None, compared: Callable[..., Comparison]
+) -> None:
+    comparison = compared({"gru-00000000": values}, objective=objective, optimum=optimum)
+    (row,) = comparison.rows
+    assert comparison.cut == ""
+    assert comparison.shown_interval(row) == (row.low, row.high)
+
+
+def test_where_less_can_be_seen_than_lies_between_best_cell_and_worst_floor_the_verdict_is_nothing(
+    compared: Callable[..., Comparison],
+) -> None:
+    scores = {"gru-00000000": [0.12, 0.20], "rnn-00000000": [0.18, 0.15]}
+    floors = {"mean": 0.17, "second": 0.08}
+    comparison = compared(scores, objective="mse", unit="", floors=floors, optimum=0.0)
+    d = np.array([0.12 - 0.18, 0.20 - 0.15])
+    smallest = smallest_detectable_difference(float(d.std(ddof=1)), 2)
+    assert smallest > 0.17 - 0.16
+    assert comparison.verdict.separation == (
+        "2 seeds separate nothing here: at the scatter typical here two cells would have to differ by about "
+        f"{smallest:.2f} mse (80 % power), and from the best cell to the worst floor (mean) it is no more than 0.010."
+    )
+    assert comparison.verdict.apart == ()
+    assert comparison.verdict.undecided == comparison.verdict.pairs
+
+
+@pytest.mark.parametrize(
+    ("rnn", "floors"), [([0.18, 0.15], {}), ([0.18, 0.15], {"mean": 1.7}), ([0.22, 0.3001], {"mean": 0.1601})]
+)
+def test_a_pair_that_is_told_apart_or_room_enough_or_no_floor_is_not_nothing(
+    rnn: list[float | None], floors: dict[str, float], compared: Callable[..., Comparison]
+) -> None:
+    comparison = compared({"gru-00000000": [0.12, 0.20], "rnn-00000000": rnn}, floors=floors, objective="mse", unit="")
+    verdict = comparison.verdict
+    assert verdict.separation.startswith("2 seeds can separate cells that differ by about")
+    assert len(verdict.apart) == (rnn[0] == 0.22)
+
+
+def test_of_an_objective_to_maximise_the_worst_floor_is_the_lowest(compared: Callable[..., Comparison]) -> None:
+    scores = {"gru-00000000": [0.50, 0.60], "rnn-00000000": [0.58, 0.50]}
+    floors = {"chance": 0.5, "better": 0.54}
+    verdict = compared(scores, direction="max", objective="accuracy", unit="", floors=floors, optimum=None).verdict
+    assert "from the best cell to the worst floor (chance) it is no more than 0.050." in verdict.separation

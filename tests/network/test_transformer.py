@@ -97,7 +97,10 @@ def test_layers_start_different() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(CellwiseError, match=r"5 attention heads do not divide 12 units .*; allowed: 1, 2, 3, 4, 6, 12"):
+    with pytest.raises(
+        CellwiseError,
+        match=r"5 attention heads \(network.transformer_heads\) do not divide 12 .*; allowed: 1, 2, 3, 4, 6, 12",
+    ):
         TransformerEncoder(12, heads=5)
     with pytest.raises(CellwiseError, match="unknown norm 'befor'; did you mean 'before'"):
         encoder("befor")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from scipy import stats
 
 from cellwise.compare.table import Comparison, compare
 from cellwise.records.store import load_study
-from cellwise.report.figures import final_scores, learning_curves, validation_curves
+from cellwise.report.figures import bands_cut, final_scores, learning_curves, validation_curves
 from cellwise.report.theme import CHOSEN
 
 
@@ -95,6 +96,8 @@ def test_final_scores_show_every_seed_and_the_interval(study_folder: Path) -> No
     assert shown["x"] == pytest.approx(list(row.values.values()), rel=1e-5)
     half = [t["error_x"]["array"][0] for t in figure["data"] if "error_x" in t]
     assert half == pytest.approx([r.high - r.mean for r in reversed(comparison.rows)], rel=1e-5)
+    below = [t["error_x"]["arrayminus"][0] for t in figure["data"] if "error_x" in t]
+    assert below == pytest.approx(half, rel=1e-5)
     assert figure["layout"]["yaxis"]["ticktext"][-1] == comparison.rows[0].label
     assert note == "Outside the picture: floor: unigram 310.2."
 
@@ -103,3 +106,44 @@ def test_no_number_in_a_figure_is_nan_even_when_a_run_diverged(troubled_folder: 
     comparison = comparison_of(troubled_folder)
     valid(final_scores(comparison)[0])
     assert all(math.isfinite(v) for v in comparison.rows[0].values.values())
+
+
+@pytest.fixture
+def errors_near_0(
+    tmp_path: Path,
+    add_run: Callable[..., Path],
+    made_up_run_info: Callable[..., dict[str, Any]],
+    made_up_summary: Callable[..., dict[str, Any]],
+) -> Comparison:
+    """A cell whose errors scatter as widely as they are large."""
+    for seed, value in enumerate((0.001, 0.012, 0.002)):
+        result = made_up_summary("gru", seed, value, objective="mse", unit="", floors={}, optimum=None)
+        where = {"step": 50, "examples": 100, "seconds": 1.0}
+        rows = [{**where, "step": 50 * (1 + k), "validation_mse": value * (2 - k)} for k in (0, 1)]
+        add_run(tmp_path / "gru-00000000" / f"seed-{seed}", made_up_run_info("gru", seed), result, rows)
+    return comparison_of(tmp_path)
+
+
+def test_a_band_of_errors_does_not_go_below_0(errors_near_0: Comparison) -> None:
+    figure = valid(learning_curves(errors_near_0, validation_curves(errors_near_0.group)))
+    (area,) = [t for t in figure["data"] if t.get("fill") == "toself"]
+    assert min(area["y"]) == 0
+    low, high = stats.t.interval(0.95, 2, np.mean([0.002, 0.024, 0.004]), stats.sem([0.002, 0.024, 0.004]))
+    assert low < 0
+    assert area["y"][-1] == pytest.approx(high, rel=1e-5)  # the other end is as it was
+    assert bands_cut(figure, errors_near_0.least) == "cut at 0"
+
+
+def test_an_interval_of_errors_does_not_go_below_0(errors_near_0: Comparison) -> None:
+    figure = valid(final_scores(errors_near_0)[0])
+    (bar,) = [t for t in figure["data"] if "error_x" in t]
+    (row,) = errors_near_0.rows
+    assert bar["x"][0] - bar["error_x"]["arrayminus"][0] == pytest.approx(0, abs=1e-9)
+    assert bar["error_x"]["array"][0] == pytest.approx(row.high - row.mean, rel=1e-5)
+    assert bar["hovertemplate"] == "mean %{x:.5~g}, 95 % interval 0 to 0.02011<extra></extra>"
+
+
+def test_bands_that_no_end_cuts_say_nothing(study_folder: Path) -> None:
+    comparison = comparison_of(study_folder)
+    figure = learning_curves(comparison, validation_curves(comparison.group))
+    assert bands_cut(figure, comparison.least) == ""

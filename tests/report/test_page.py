@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from html import escape
 from html.parser import HTMLParser
 from importlib import resources
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from cellwise.compare.table import compare
 from cellwise.errors import CellwiseError
 from cellwise.records.store import load_study
 from cellwise.report.page import embedded_json, render_page, write_page
@@ -189,3 +191,68 @@ def test_a_path_that_cannot_be_written_is_one_line(study_folder: Path, tmp_path:
     (tmp_path / "file").write_text("")
     with pytest.raises(CellwiseError, match="cannot write"):
         write_page(load_study(study_folder), tmp_path / "file" / "report.html")
+
+
+def test_undecided_pairs_are_folded_away_and_counted(study_folder: Path, make_study: Callable[..., Path]) -> None:
+    content = render_page(load_study(study_folder))
+    (comparison,) = compare(load_study(study_folder))
+    verdict, first = comparison.verdict, content.index("<table>")
+    assert len(verdict.apart) > 0 < len(verdict.undecided)
+    folded = content[content.index('<details class="undecided">') : content.index("</details>")]
+    assert f"<summary>{len(verdict.undecided)} undecided pairs</summary>" in folded
+    before = content[: content.index('<details class="undecided">')]
+    assert all(pair.sentence in folded and pair.sentence not in before for pair in verdict.undecided)
+    assert all(escape(pair.sentence) in before for pair in verdict.apart)
+    assert content.index("</details>") < first
+    assert "No pair of cells is told apart." not in content
+
+
+def test_where_no_pair_is_told_apart_one_sentence_says_so(make_study: Callable[..., Path]) -> None:
+    text = page_of(make_study("close", 2, ("lstm", "peephole_lstm"))).text
+    assert "No pair of cells is told apart." in text
+    assert "1 undecided pair\n" in text
+
+
+def test_columns_of_failed_and_unfinished_runs_are_there_where_such_runs_are(
+    study_folder: Path, troubled_folder: Path
+) -> None:
+    for folder, there in ((study_folder, False), (troubled_folder, True)):
+        content = render_page(load_study(folder))
+        assert ("<th>failed</th><th>not ended</th>" in content) == there
+        table = content[content.index("<table>") : content.index("</table>")]
+        cells = [len(re.findall("<t[hd]", row)) for row in table.split("<tr>")[1:]]
+        assert cells[0] == cells[1] == (12 if there else 10)
+        spans = [sum(map(int, re.findall(r'colspan="(\d+)"', row))) for row in table.split("<tr>")[1:]]
+        assert cells[-1] + spans[-1] - 2 == cells[0]  # a floor's row has two cells that span several
+
+
+def test_cut_intervals_say_so_in_heading_and_notes(
+    tmp_path: Path,
+    add_run: Callable[..., Path],
+    made_up_run_info: Callable[..., dict[str, Any]],
+    made_up_summary: Callable[..., dict[str, Any]],
+) -> None:
+    for seed, value in enumerate((0.001, 0.012, 0.002)):
+        result = made_up_summary("gru", seed, value, objective="mse", unit="", floors={}, optimum=None)
+        rows = [{"step": 50, "examples": 100, "seconds": 1.0, "validation_mse": value}]
+        add_run(tmp_path / "s" / "gru-00000000" / f"seed-{seed}", made_up_run_info("gru", seed), result, rows)
+    text = page_of(tmp_path / "s").text
+    assert "95 % interval(cut at 0: no score can be below)" in text
+    assert "bands 95 % intervals (cut at 0: no score can be below), thin lines" in text
+    assert "bars are means with 95 % intervals (cut at 0: no score can be below)." in text
+    assert "0.0000 to 0.0201" in text
+
+
+def test_rows_named_by_their_identity_are_explained(
+    tmp_path: Path, add_run: Callable[..., Path], made_up_run_info: Any, made_up_summary: Any
+) -> None:
+    for number in (1, 2):
+        path = add_run(
+            tmp_path / "s" / f"gru-{str(number) * 8}" / "seed-0",
+            made_up_run_info("gru", 0),
+            made_up_summary("gru", 0, 5.0),
+        )
+        path.joinpath("config.yaml").write_text(
+            f"{{cell: {{name: gru}}, seed: 0, a: {number}, b: {number}, c: {number}}}"
+        )
+    assert "gru-11111111a=1, b=1, c=1" in page_of(tmp_path / "s").text

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cellwise.records.identity import what_counts
 from cellwise.records.store import RunRecord, Study
+from cellwise.settings import typed
 
 MOST_KEYS_NAMED = 2  # in a label; a longer one fits no legend
 
@@ -24,6 +25,18 @@ class Group:
     def label(self, run: RunRecord) -> str:
         """Return what the run's configuration is called in tables and legends."""
         return self.labels[run.cell, run.identity]
+
+    @property
+    def explained(self) -> dict[str, str]:
+        """What differs, by label, for labels that end in an identity: it tells a reader nothing."""
+        found = {}
+        for cell, configurations in _by_cell(self.runs).items():
+            settings, differing = _differing(configurations)
+            for identity, each in settings.items():
+                if self.labels[cell, identity] == _hashed(cell, identity):
+                    said = ", ".join(f"{key}={typed(each.get(key))}" for key in differing)
+                    found[_hashed(cell, identity)] = said or f"no setting differs, so the code of {cell} does"
+        return found
 
 
 def group_runs(study: Study) -> tuple[Group, ...]:
@@ -55,27 +68,41 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 def _labels(runs: list[RunRecord]) -> dict[tuple[str, str], str]:
     """A cell with one configuration is called by its name, one with several by name and what differs."""
-    by_cell: dict[str, dict[str, RunRecord]] = {}
-    for run in sorted(runs, key=lambda run: run.identity):
-        by_cell.setdefault(run.cell, {}).setdefault(run.identity, run)
     return {
         (cell, identity): label
-        for cell, configurations in sorted(by_cell.items())
+        for cell, configurations in _by_cell(runs).items()
         for identity, label in _told_apart(cell, configurations).items()
     }
+
+
+def _by_cell(runs: Iterable[RunRecord]) -> dict[str, dict[str, RunRecord]]:
+    """One run of each configuration, by identity, by cell; all sorted."""
+    found: dict[str, dict[str, RunRecord]] = {}
+    for run in sorted(runs, key=lambda run: (run.cell, run.identity)):
+        found.setdefault(run.cell, {}).setdefault(run.identity, run)
+    return found
+
+
+def _differing(configurations: Mapping[str, RunRecord]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """The settings of each configuration by dotted key, and the keys with several values."""
+    settings = {identity: dict(flat(what_counts(run.config))) for identity, run in configurations.items()}
+    keys = sorted({key for each in settings.values() for key in each})
+    return settings, [key for key in keys if len({repr(each.get(key)) for each in settings.values()}) > 1]
+
+
+def _hashed(cell: str, identity: str) -> str:
+    return f"{cell}-{identity}"
 
 
 def _told_apart(cell: str, configurations: Mapping[str, RunRecord]) -> dict[str, str]:
     """A name by identity: `gru reset=before`; with the identity where the settings don't say enough, or too much."""
     if len(configurations) == 1:
         return dict.fromkeys(configurations, cell)
-    settings = {identity: dict(flat(what_counts(run.config))) for identity, run in configurations.items()}
-    keys = sorted({key for each in settings.values() for key in each})
-    differing = [key for key in keys if len({repr(each.get(key)) for each in settings.values()}) > 1]
+    settings, differing = _differing(configurations)
     names = {
-        identity: " ".join([cell, *(f"{key.split('.')[-1]}={each.get(key)}" for key in differing)])
+        identity: " ".join([cell, *(f"{key.split('.')[-1]}={typed(each.get(key))}" for key in differing)])
         for identity, each in settings.items()
     }
     if len(set(names.values())) < len(names) or len(differing) > MOST_KEYS_NAMED:
-        return {identity: f"{cell}-{identity}" for identity in names}
+        return {identity: _hashed(cell, identity) for identity in names}
     return names

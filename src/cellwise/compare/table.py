@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from cellwise.compare.bounds import least_value
 from cellwise.compare.groups import Group, flat, group_runs
+from cellwise.compare.numbers import short
 from cellwise.compare.statistics import interquartile_mean, mean_interval
 from cellwise.compare.verdict import UNTUNED, Scale, Scores, Verdict, judge
 from cellwise.records.identity import what_counts
@@ -60,7 +62,8 @@ class Failure:
 class Comparison:
     """Everything that is said about the runs of one task and objective.
 
-    ``floors`` and ``optimum`` are means over runs; ``direction`` is ``min`` or ``max``.
+    ``floors`` and ``optimum`` are means over runs; ``direction`` is ``min`` or ``max``. No score can be below
+    ``least``: minus infinity where no such value is known.
     """
 
     group: Group
@@ -71,6 +74,7 @@ class Comparison:
     optimum: float | None
     failures: tuple[Failure, ...]
     verdict: Verdict
+    least: float = -math.inf
 
     @property
     def task(self) -> str:
@@ -87,9 +91,18 @@ class Comparison:
         """Whether a budget decided the cells' hidden sizes."""
         return any(run.config.get("budget") for run in _one_each(self.group))
 
+    def shown_interval(self, row: Row) -> tuple[float, float]:
+        """Return a row's interval as it is shown: cut where no score can be."""
+        return max(row.low, self.least), max(row.high, self.least)
+
+    @property
+    def cut(self) -> str:
+        """Say where intervals are cut, ``cut at 0``; "" where none is."""
+        return f"cut at {short(self.least)}" if any(row.low < self.least for row in self.rows) else ""
+
     @property
     def spread(self) -> float:
-        """The typical standard deviation over seeds, NaN where no cell has two; it sets the digits shown."""
+        """The typical standard deviation over seeds, NaN where no cell has two; the digits of what has none."""
         known = [row.sd for row in self.rows if math.isfinite(row.sd)]
         return middle.median(known) if known else math.nan
 
@@ -119,6 +132,7 @@ def compare_group(group: Group) -> Comparison:
         for name in sorted({name for s in summaries for name in s.floors})
     }
     optima = [s.optimum for s in summaries if s.optimum is not None]
+    optimum = _mean(optima) if optima else None
     scale = Scale(group.objective, unit, direction)
     verdict = judge([Scores(row.label, row.values) for row in rows], scale, floors, _tuning(group))
     if not same_data(group.runs):
@@ -129,9 +143,10 @@ def compare_group(group: Group) -> Comparison:
         unit,
         tuple(rows),
         floors,
-        _mean(optima) if optima else None,
+        optimum,
         tuple(_failures(group)),
         verdict,
+        least_value(group.objective, direction, optimum),
     )
 
 

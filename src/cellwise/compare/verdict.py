@@ -74,6 +74,16 @@ class Verdict:
     pairs: tuple[Pair, ...]
     caveats: tuple[str, ...]
 
+    @property
+    def apart(self) -> tuple[Pair, ...]:
+        """The pairs that are told apart."""
+        return tuple(pair for pair in self.pairs if pair.told_apart)
+
+    @property
+    def undecided(self) -> tuple[Pair, ...]:
+        """The pairs that are not."""
+        return tuple(pair for pair in self.pairs if not pair.told_apart)
+
     def with_caveat(self, caveat: str) -> Verdict:
         """Return the verdict with one more caveat."""
         return dataclasses.replace(self, caveats=(*self.caveats, caveat))
@@ -99,7 +109,10 @@ def judge(scores: Sequence[Scores], scale: Scale, floors: Mapping[str, float], t
         for (first, second), difference, p in zip(couples, differences, corrected, strict=True)
     )
     caveats = [tuning, *_below_floor(scored, scale, floors)]
-    return Verdict(_separation(scored, differences, scale), pairs, tuple(caveats))
+    separation = _separation(scored, differences, scale)
+    if differences and not any(pair.told_apart for pair in pairs):
+        separation = _nothing_here(scored, differences, scale, floors) or separation
+    return Verdict(separation, pairs, tuple(caveats))
 
 
 def _difference(first: Scores, second: Scores) -> Difference:
@@ -141,18 +154,46 @@ def _separation(scored: Sequence[Scores], differences: Sequence[Difference], sca
         return f"Only {scored[0].label} has a score: there is nothing to compare it with."
     if not differences:
         return "One seed separates nothing: the order of the cells may be chance. Run at least 5 seeds each."
-    n = min(d.n for d in differences)
-    sd = float(np.median([d.sd for d in differences]))
-    smallest = smallest_detectable_difference(sd, n, POWER, ALPHA / len(differences))
+    n, smallest, corrected = _smallest(differences)
     typical = float(np.median([s.mean for s in scored]))
-    corrected = f", corrected for {len(differences)} pairs" if len(differences) > 1 else ""
-    alone = [s.label for s in scored if len(s.values) < 2]
-    rest = f" One seed alone separates nothing: {', '.join(alone)}." if alone else ""
     return (
         f"{n} seeds can separate cells that differ by about {short(smallest, 2)} {scale.word}"
         f"{_share(smallest, typical)} or more at the scatter typical here (80 % power{corrected}); "
-        f"they cannot separate closer ones, unless those scatter less.{rest}"
+        f"they cannot separate closer ones, unless those scatter less.{_alone(scored)}"
     )
+
+
+def _nothing_here(
+    scored: Sequence[Scores], differences: Sequence[Difference], scale: Scale, floors: Mapping[str, float]
+) -> str:
+    """Say that no difference which this task has room for can be seen; "" where one can, or no floor tells."""
+    known = {name: value for name, value in floors.items() if math.isfinite(value)}
+    if not known:
+        return ""
+    pick = max if scale.direction == "min" else min
+    name, floor = pick(known.items(), key=lambda item: item[1])
+    n, smallest, corrected = _smallest(differences)
+    room = abs(floor - scored[0].mean)
+    if smallest <= room:
+        return ""
+    return (
+        f"{n} seeds separate nothing here: at the scatter typical here two cells would have to differ by about "
+        f"{short(smallest, 2)} {scale.word} (80 % power{corrected}), and from the best cell to the worst floor "
+        f"({name}) it is no more than {short(room, 2)}.{_alone(scored)}"
+    )
+
+
+def _smallest(differences: Sequence[Difference]) -> tuple[int, float, str]:
+    """The number of seeds, the smallest difference that they show at the typical scatter, how it was corrected."""
+    n = min(d.n for d in differences)
+    sd = float(np.median([d.sd for d in differences]))
+    corrected = f", corrected for {len(differences)} pairs" if len(differences) > 1 else ""
+    return n, smallest_detectable_difference(sd, n, POWER, ALPHA / len(differences)), corrected
+
+
+def _alone(scored: Sequence[Scores]) -> str:
+    alone = [s.label for s in scored if len(s.values) < 2]
+    return f" One seed alone separates nothing: {', '.join(alone)}." if alone else ""
 
 
 def _below_floor(scored: Sequence[Scores], scale: Scale, floors: Mapping[str, float]) -> list[str]:

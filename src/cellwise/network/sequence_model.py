@@ -56,7 +56,7 @@ class SequenceModel(nn.Module):
         super().__init__()
         check_sizes(input_size=input_size, output_size=output_size)
         causal = per_step and not settings.bidirectional
-        units = settings.hidden_size * (2 if settings.bidirectional else 1)
+        units = settings.hidden_size * settings.directions
         # What does not depend on the cell comes first: cells draw different amounts of random numbers, and the same
         # seed must give the same front and head to each of them, or a comparison compares these too.
         self.front = _front(front, input_size, settings, causal)

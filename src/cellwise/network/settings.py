@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from cellwise.errors import CellwiseError
 from cellwise.recurrent.options import LayerOptions
-from cellwise.settings import bounded
+from cellwise.settings import bounded, parse
 
 ReadoutName = Literal["last", "mean", "max", "attention"]
 
@@ -41,3 +44,36 @@ class SequenceSettings:
     front_channels: int | None = bounded(None, minimum=1)
     front_kernel_size: int = bounded(3, minimum=1)
     layer: LayerOptions = field(default_factory=LayerOptions)
+
+    @property
+    def directions(self) -> int:
+        """How many times a recurrent layer runs over the steps."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def multiple(self) -> int:
+        """What the hidden size must be a multiple of, so that the Transformer encoder's heads divide its width."""
+        if not self.transformer_layers:
+            return 1
+        return self.transformer_heads // math.gcd(self.transformer_heads, self.directions)
+
+
+def read_network(values: Mapping[str, Any]) -> SequenceSettings:
+    """Return the checked settings that the group `network` holds.
+
+    Raises:
+        CellwiseError: an unknown key, a value that is not allowed, heads that do not divide the states.
+    """
+    network = parse(SequenceSettings, values, "network")
+    size, unit = network.hidden_size, network.multiple
+    if size % unit:
+        width = size * network.directions
+        heads = [number for number in range(1, 17) if width % number == 0]
+        near = [each for each in (size // unit * unit, -(-size // unit) * unit) if each]
+        raise CellwiseError(
+            f"network.transformer_heads={network.transformer_heads} does not divide the {width} units of the recurrent "
+            f"layer (network.hidden_size={size}{', both directions' if network.bidirectional else ''}); "
+            f"give network.hidden_size={' or '.join(map(str, near))}, "
+            f"or network.transformer_heads={' or '.join(map(str, heads))}"
+        )
+    return network

@@ -57,8 +57,8 @@ class TransformerEncoder(nn.Module):
         check_dropout(dropout)
         if units % heads:
             raise CellwiseError(
-                f"{heads} attention heads do not divide {units} units (hidden size times directions); "
-                f"allowed: {', '.join(str(n) for n in range(1, min(units, 64) + 1) if units % n == 0)}"
+                f"{heads} attention heads (network.transformer_heads) do not divide {units} units (hidden size times "
+                f"directions); allowed: {', '.join(str(n) for n in range(1, min(units, 64) + 1) if units % n == 0)}"
             )
         if norm not in NORMS:
             raise unknown("norm", norm, NORMS)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from cellwise.budget import recurrent_flops, recurrent_parameters
 from cellwise.cells.contract import Cell
 from cellwise.cells.registry import CellInfo, build_cell, cell_info, cell_names
+from cellwise.errors import CellwiseError
+from cellwise.settings import typed
 
 _EXAMPLE = 100  # input and hidden size of the example counts
 _WIDTH = 12  # of the first column
@@ -18,13 +20,26 @@ def listing() -> str:
     return "\n".join(f"{name:{width}}  {cell_info(name).paper}" for name in cell_names())
 
 
+def known_cell(name: str) -> CellInfo:
+    """Return the registry entry of a cell for a command that takes its modules as an option, not as a key.
+
+    Raises:
+        CellwiseError: unknown cell; what to type is `--cell-modules`.
+    """
+    try:
+        return cell_info(name)
+    except CellwiseError as error:
+        said = str(error).replace("cell_modules=[my_module]", "--cell-modules my_module")
+        raise CellwiseError(said) from error
+
+
 def describe(name: str) -> str:
     """Return everything the registry knows of a cell, with its default options.
 
     Raises:
         CellwiseError: unknown cell.
     """
-    info, cell = cell_info(name), build_cell(name)
+    info, cell = known_cell(name), build_cell(name)
     lines = [name, _line("paper", info.paper or "not given"), "  equations"]
     lines += [f"    {equation}" for equation in info.equations] or ["    not given"]
     lines += [_line(*told) for told in (*_computed(cell), *_parameters(cell), *_kept(cell), *_chosen(info))]
@@ -43,7 +58,8 @@ def _computed(cell: Cell) -> Iterator[tuple[str, str]]:
     yield "gates", ", ".join(cell.gates)
     for product, (feeds, width) in cell.products.items():
         shape = f", {cell.structure[product]} (M - M^T)" if product in cell.structure else ""
-        yield "product", f"{product}: operand of {width} hidden(s), feeds {', '.join(feeds)}{shape}"
+        wide = "as wide as a state" if width == 1 else f"{width} times as wide as a state"
+        yield "product", f"{product}: of an operand {wide}, feeds {', '.join(feeds)}{shape}"
     for part, gate in cell.parts.items():
         own = ", with a bias of its own" if part in cell.part_biases else ""
         yield "part", f"{part}: what a product gives {gate}, apart from W x + b{own}"
@@ -82,9 +98,9 @@ def _kept(cell: Cell) -> Iterator[tuple[str, str]]:
 def _chosen(info: CellInfo) -> Iterator[tuple[str, str]]:
     """Options, what the name fixes, and differences."""
     for option in info.options:
-        allowed = f"; allowed: {', '.join(map(str, option.allowed))}" if option.allowed else ""
-        yield "option", f"cell.{option.name}={option.default}{allowed}"
+        allowed = f"; allowed: {', '.join(map(typed, option.allowed))}" if option.allowed else ""
+        yield "option", f"cell.{option.name}={typed(option.default)}{allowed}"
     if info.fixed:
-        yield "fixed", ", ".join(f"{key}={value}" for key, value in info.fixed.items())
+        yield "fixed", ", ".join(f"{key}={typed(value)}" for key, value in info.fixed.items())
     for difference in info.differences or ("nothing noted",):
         yield "differs", difference

@@ -62,7 +62,8 @@ def validation_curves(group: Group) -> dict[str, list[Curve]]:
 def learning_curves(comparison: Comparison, curves: dict[str, list[Curve]], against: str = "step") -> Figure:
     """Draw the validation objective: per cell a mean, a 95 % band, every seed; floors and optimum across.
 
-    The mean is over finished runs (all runs while none is) at the steps that each of them reached.
+    The mean is over finished runs (all runs while none is) at the steps that each of them reached. Bands are cut where
+    no score can be.
 
     Args:
         comparison: gives floors, optimum and labels.
@@ -72,7 +73,7 @@ def learning_curves(comparison: Comparison, curves: dict[str, list[Curve]], agai
     style = look(comparison.group)
     data: list[Trace] = []
     for label in [row.label for row in comparison.rows if row.label in curves]:
-        data += _curve_traces(label, curves[label], against, style[label])
+        data += _curve_traces(label, curves[label], against, style[label], comparison.least)
     drawn = [(x, y) for trace in data for x, y in zip(trace["x"], trace["y"], strict=True) if y is not None]
     right = max((x for x, _ in drawn), default=1)
     lines = _references(comparison)
@@ -94,17 +95,29 @@ def learning_curves(comparison: Comparison, curves: dict[str, list[Curve]], agai
     )
 
 
+def bands_cut(figure: Figure, least: float) -> str:
+    """Say where bands of learning curves are cut, ``cut at 0``; "" where none is."""
+    cut = any(trace.get("fill") and least in trace["y"] for trace in figure["data"])
+    return f"cut at {short(least)}" if cut else ""
+
+
 def final_scores(comparison: Comparison) -> tuple[Figure, str]:
     """Draw every seed's test score as a dot, with mean and 95 % interval per cell; best cell on top.
+
+    Intervals are cut where no score can be.
 
     Returns:
         the figure, and a note that names the floors or the optimum that lie outside of it.
     """
     style = look(comparison.group)
     rows = [row for row in comparison.rows if row.n]
-    data = [t for place, row in enumerate(reversed(rows)) for t in _score_traces(row, place, style[row.label])]
+    data = [
+        trace
+        for place, row in enumerate(reversed(rows))
+        for trace in _score_traces(row, place, style[row.label], comparison.shown_interval(row))
+    ]
     values = [value for row in rows for value in row.values.values()]
-    values += [bound for row in rows for bound in (row.low, row.high) if math.isfinite(bound)]
+    values += [bound for row in rows if row.n > 1 for bound in comparison.shown_interval(row)]
     span = _span(values)
     lines = _references(comparison)
     near = _near(values, lines)  # a floor far away would press the cells into one point: it is named instead
@@ -146,7 +159,7 @@ def _read_curve(run: RunRecord, key: str) -> Curve:
     return Curve(run.seed, run.status, y, x)
 
 
-def _curve_traces(label: str, curves: list[Curve], against: str, style: Style) -> list[Trace]:
+def _curve_traces(label: str, curves: list[Curve], against: str, style: Style, least: float) -> list[Trace]:
     traces: list[Trace] = []
     for curve in curves:
         steps = _thin(sorted(curve.y.keys() & curve.x[against].keys()))
@@ -162,7 +175,8 @@ def _curve_traces(label: str, curves: list[Curve], against: str, style: Style) -
     x = [float(np.mean([c.x[against][s] for c in counted])) for s in steps]
     intervals = [mean_interval([c.y[s] for c in counted]) for s in steps]
     if len(counted) > 1:
-        traces.append(band(label, x, [i.low for i in intervals], [i.high for i in intervals], style))
+        low, high = [max(i.low, least) for i in intervals], [i.high for i in intervals]
+        traces.append(band(label, x, low, high, style))
     traces.append(line(label, x, [i.mean for i in intervals], style))
     return traces
 
@@ -191,7 +205,7 @@ def _near(values: list[float], lines: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in lines.items() if min(values) - span <= value <= max(values) + span}
 
 
-def _score_traces(row: Row, place: float, style: Style) -> list[Trace]:
+def _score_traces(row: Row, place: float, style: Style, interval: tuple[float, float]) -> list[Trace]:
     """One row of the final scores: every seed's dot, and below them the mean with its interval."""
     dots = [place + 0.12 + offset for offset in jitter(row.n, 0.16)]
     seeds = [f"{literal(row.label)}, seed {seed}" for seed in row.values]
@@ -199,7 +213,7 @@ def _score_traces(row: Row, place: float, style: Style) -> list[Trace]:
     hover = "%{text}: %{x:.5~g}<extra></extra>"
     traces = [_dots(list(row.values.values()), dots, marker, text=seeds, hovertemplate=hover)]
     if row.n > 1:
-        traces.append(_mean_bar(row.mean, row.high - row.mean, place - 0.18, style.colour))
+        traces.append(_mean_bar(row.mean, interval, place - 0.18, style.colour))
     return traces
 
 
@@ -215,13 +229,22 @@ def _dots(x: Any, y: Any, marker: dict[str, Any], **more: Any) -> Trace:
     }
 
 
-def _mean_bar(mean: float, half: float, place: float, colour: str) -> Trace:
-    """The mean as a line across its 95 % interval."""
-    error = {"type": "data", "array": numbers([half]), "color": colour, "thickness": 2.5, "width": 6}
+def _mean_bar(mean: float, interval: tuple[float, float], place: float, colour: str) -> Trace:
+    """The mean as a line across its 95 % interval, which is lopsided where it is cut."""
+    low, high = interval
+    error = {
+        "type": "data",
+        "symmetric": False,
+        "array": numbers([high - mean]),
+        "arrayminus": numbers([mean - low]),
+        "color": colour,
+        "thickness": 2.5,
+        "width": 6,
+    }
     # Plotly draws open line symbols with the outline alone.
     marker = {"color": colour, "symbol": "line-ns", "size": 16, "line": {"width": 3, "color": colour}}
     return {
         **_dots([mean], [place], marker),
         "error_x": error,
-        "hovertemplate": f"mean %{{x:.5~g}} ± {short(half, 2)}<extra></extra>",
+        "hovertemplate": f"mean %{{x:.5~g}}, 95 % interval {short(low)} to {short(high)}<extra></extra>",
     }

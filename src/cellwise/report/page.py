@@ -24,7 +24,7 @@ from cellwise.errors import CellwiseError
 from cellwise.files import write_atomically
 from cellwise.records.schema import View, kind_of
 from cellwise.records.store import Study
-from cellwise.report.figures import AGAINST, final_scores, learning_curves, look, validation_curves
+from cellwise.report.figures import AGAINST, bands_cut, final_scores, learning_curves, look, validation_curves
 from cellwise.report.overlay import Panel, draw_view
 from cellwise.report.terminal import rate, scores
 
@@ -80,17 +80,22 @@ def section(comparison: Comparison) -> Section:
     curves = validation_curves(comparison.group)
     if curves:
         variants = {name: learning_curves(comparison, curves, key) for key, name in AGAINST.items()}
-        note = "Thick lines are means over seeds, bands 95 % intervals, thin lines single seeds."
+        cut = bands_cut(next(iter(variants.values())), comparison.least)
+        note = f"Thick lines are means over seeds, bands 95 % intervals{_why(cut)}, thin lines single seeds."
         panels.append(Panel("Learning curves", "Which cell learns faster, and has it stopped?", variants, note=note))
     if any(row.n for row in comparison.rows):
         figure, outside = final_scores(comparison)
-        note = f"Each dot is one seed; bars are means with 95 % intervals. {outside}"
+        note = f"Each dot is one seed; bars are means with 95 % intervals{_why(comparison.cut)}. {outside}"
         question = "How far apart are the cells, measured by how much the seeds scatter?"
         panels.append(Panel("Final scores", question, {"": figure}, note=note))
     views, unread = _stored_views(comparison)
     style = look(comparison.group)
     panels += [draw_view(by_label, style) for by_label in views]
     return Section(comparison, tuple(panels), unread)
+
+
+def _why(cut: str) -> str:
+    return f" ({cut}: no score can be below)" if cut else ""
 
 
 def page_figures(sections: Sequence[Section]) -> dict[str, list[dict[str, Any]]]:

@@ -1,4 +1,8 @@
-"""The comparison as a table in the terminal, with what the seeds can and cannot tell apart."""
+"""The comparison as a table in the terminal, with what the seeds can and cannot tell apart.
+
+Names break at spaces only and no number is cut off: where a line is too short, an interval takes two, and where that
+does not do, the table is wider than the terminal and the terminal breaks its lines.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import math
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -32,7 +37,10 @@ def render_terminal(study: Study, console: Console | None = None) -> None:
     for comparison in comparisons:
         console.print()
         console.print(Text(f"{study.name}: {comparison.task}, {comparison.scale}", style="bold"))
-        console.print(_table(comparison))
+        console.print(_fitted(comparison, console), crop=False)
+        console.print()
+        for label, said in comparison.group.explained.items():
+            console.print(Text(f"{label}: {said}"), soft_wrap=True)
         _print_verdict(comparison, console)
         _print_failures(comparison, console)
     for line in study.ignored:
@@ -40,34 +48,65 @@ def render_terminal(study: Study, console: Console | None = None) -> None:
     console.print(Text(f"Runs: {study.path}"), soft_wrap=True)
 
 
-def _table(comparison: Comparison) -> Table:
-    unit = next((row.throughput_unit for row in comparison.rows if row.throughput_unit), "examples/s")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("cell", overflow="fold", min_width=14)
-    # A line of 80 has room for one count: where cells were sized to a budget, the one that was matched.
-    counted = "recurrent\nparameters" if comparison.sized else "parameters"
-    for name in ("n", "mean", "sd", "95 % interval", counted, unit):
-        table.add_column(Text(name), justify="right", no_wrap=True)
-    spread = comparison.spread
-    for row in comparison.rows:
-        parameters = row.parameters_recurrent if comparison.sized else row.parameters_total
-        table.add_row(Text(row.label), str(row.n), *scores(row, spread), short(parameters), rate(row))
-    beside = {f"floor: {name}": value for name, value in comparison.floors.items()}
-    if comparison.optimum is not None:
-        beside["optimum"] = comparison.optimum
-    if comparison.rows and beside:
-        table.add_section()
-    for name, value in beside.items():
-        table.add_row(Text(name), "", to_spread(value, spread))
+def _fitted(comparison: Comparison, console: Console) -> Table:
+    """The table in a form that fits the console, or in its narrowest one."""
+    beside = _beside(comparison)
+    names = [*(row.label for row in comparison.rows), *beside]
+    widest = max(map(len, names), default=1)
+    narrowest = max((len(word) for name in names for word in name.split()), default=1)
+    for stacked in (False, True):
+        table = _table(comparison, beside, stacked=stacked)
+        natural = Measurement.get(console, console.options.update(max_width=1000), table).maximum
+        width = widest - max(0, natural - console.width)
+        if width >= narrowest:
+            table.columns[0].width = width
+            return table
+    table.columns[0].width = narrowest
+    table.width = natural - widest + narrowest
     return table
 
 
-def scores(row: Row, spread: float) -> tuple[str, str, str]:
-    """Return mean, sd and interval of a row with the digits that the spread of the seeds supports."""
+def _beside(comparison: Comparison) -> dict[str, float]:
+    """What stands below the cells: floors and optimum."""
+    found = {f"floor: {name}": value for name, value in comparison.floors.items()}
+    return found if comparison.optimum is None else {**found, "optimum": comparison.optimum}
+
+
+def _table(comparison: Comparison, beside: dict[str, float], *, stacked: bool) -> Table:
+    unit = next((row.throughput_unit for row in comparison.rows if row.throughput_unit), "examples/s")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    table.add_column("cell")
+    # A line of 80 has room for one count: where cells were sized to a budget, the one that was matched.
+    word = "params" if stacked else "parameters"
+    counted = f"recurrent\n{word}" if comparison.sized else word
+    interval = "95 %\ninterval" if stacked else "95 % interval"
+    cut = f"\n({comparison.cut})" if comparison.cut else ""
+    for name in ("n", "mean", "sd", interval + cut, counted, unit.replace("/", "\n/") if stacked else unit):
+        table.add_column(Text(name), justify="right", no_wrap=True)
+    for row in comparison.rows:
+        parameters = row.parameters_recurrent if comparison.sized else row.parameters_total
+        mean, sd, between = scores(row, comparison)
+        between = between.replace(" to ", " to\n") if stacked else between
+        table.add_row(Text(row.label), str(row.n), mean, sd, between, short(parameters), rate(row))
+    if comparison.rows and beside:
+        table.add_section()
+    for name, value in beside.items():
+        table.add_row(Text(name), "", to_spread(value, comparison.spread))
+    return table
+
+
+def scores(row: Row, comparison: Comparison) -> tuple[str, str, str]:
+    """Return mean, sd and interval of a row with the digits that the scatter of its own seeds supports.
+
+    A row without any scatter (one seed, or equal scores) has the digits of the others. The interval is cut where no
+    score can be.
+    """
+    spread = row.sd if row.sd > 0 else comparison.spread
+    mean = to_spread(row.mean, spread)
     if math.isnan(row.sd):
-        return to_spread(row.mean, spread), "–", "–"
-    interval = f"{to_spread(row.low, spread)} to {to_spread(row.high, spread)}"
-    return to_spread(row.mean, spread), to_spread(row.sd, spread), interval
+        return mean, "–", "–"
+    low, high = (to_spread(bound, spread) for bound in comparison.shown_interval(row))
+    return mean, to_spread(row.sd, spread), f"{low} to {high}"
 
 
 def rate(row: Row) -> str:

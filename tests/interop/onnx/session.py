@@ -38,7 +38,7 @@ def assert_same(
     with_state: bool = True,
     poison: bool = False,
 ) -> None:
-    """Run both at a number of steps and a batch, from a state that the cell has reached, and compare all outputs.
+    """Run both at a number of steps and a batch and compare all outputs.
 
     Args:
         layer: ours.
@@ -46,7 +46,7 @@ def assert_same(
         time: steps.
         lengths: one a row.
         with_lengths: whether the model has them as an input.
-        with_state: whether it has the state as inputs.
+        with_state: start both from a state that the cell has reached; else from the layer's own.
         poison: put NaN into the padding.
     """
     batch, dtype = len(lengths), next(layer.parameters()).dtype

@@ -102,6 +102,63 @@ def test_every_option_of_a_layer_is_exported_as_evaluation_has_it(
     assert_same(layer, model, 6, [6, 0, 3], with_state=state, poison=True)
 
 
+@pytest.mark.parametrize("name", ["lstm", "gru", "slstm", SCANNED])
+@pytest.mark.parametrize("learned", [False, True])
+def test_a_start_that_is_left_out_is_the_layers_own(name: str, learned: bool, tmp_path: Path) -> None:
+    layer = layer_of(name, num_layers=2, bidirectional=True, learned_state=learned)
+    model = exported(layer, tmp_path / "cell.onnx")
+    for time, lengths in ((6, [6, 0, 3]), (2, [1])):
+        assert_same(layer, model, time, lengths, with_state=False)
+        assert_same(layer, model, time, lengths, with_state=True)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert [given.name for given in session.get_inputs()] == ["x", "lengths"]
+    optional = [given.name for given in session.get_overridable_initializers()]
+    assert sorted(optional) == sorted(f"{state}_0" for state in layer.cell.states)
+
+
+def test_a_learned_start_that_matters_is_in_the_file(tmp_path: Path) -> None:
+    """The comparison above has teeth: zeros in the place of the learned start give other numbers."""
+    layer = layer_of("gru", learned_state=True)
+    with torch.no_grad():
+        for name, parameter in layer.named_parameters():
+            if "initial" in name or "state" in name:
+                parameter.fill_(0.7)
+    assert layer.initial_state(1)["h"].eq(0.7).all()
+    model = exported(layer, tmp_path / "cell.onnx")
+    x, lengths = torch.ones(3, 2, layer.input_size).numpy(), torch.tensor([3, 0]).numpy()
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    [own] = session.run(["h_n"], {"x": x, "lengths": lengths})
+    [zeros] = session.run(["h_n"], {"x": x, "lengths": lengths, "h_0": torch.zeros(1, 1, layer.hidden_size).numpy()})
+    assert (own[0, 1] == torch.tensor(0.7).item()).all()
+    assert (zeros[0, 1] == 0).all()
+    assert abs(own[0, 0] - zeros[0, 0]).max() > 1e-3
+
+
+def test_one_state_may_start_every_row_and_one_may_be_left_out(tmp_path: Path) -> None:
+    layer = layer_of("lstm", learned_state=True)
+    model = exported(layer, tmp_path / "cell.onnx")
+    x, lengths = torch.ones(3, 4, layer.input_size), torch.tensor([3, 3, 1, 2])
+    h = torch.full((1, 1, layer.hidden_size), 0.3)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    [found] = session.run(["output"], {"x": x.numpy(), "lengths": lengths.numpy(), "h_0": h.numpy()})
+    with torch.no_grad():
+        expected, _ = layer(x, {"h": h.expand(1, 4, -1), "c": layer.initial_state(4)["c"]}, lengths)
+    torch.testing.assert_close(torch.from_numpy(found), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "told"), [("slstm", "-30000 everywhere"), ("lstm", "0 everywhere")])
+def test_an_optional_input_says_what_it_is_when_left_out(name: str, told: str, tmp_path: Path) -> None:
+    last = exported(layer_of(name), tmp_path / "cell.onnx").graph.input[-1]
+    assert last.doc_string == f"optional: state {last.name[0]} to start from; left out, {told}"
+    learned = layer_of("gru", learned_state=True)
+    with torch.no_grad():
+        for parameter_name, parameter in learned.named_parameters():
+            if "initial" in parameter_name or "state" in parameter_name:
+                parameter.copy_(torch.linspace(-1, 1, parameter.numel()).reshape(parameter.shape))
+    last = exported(learned, tmp_path / "cell.onnx").graph.input[-1]
+    assert last.doc_string == "optional: state h to start from; left out, the layer's own, learned start"
+
+
 def test_zoneout_is_between_the_old_and_the_new_state_so_no_operator_has_it(tmp_path: Path) -> None:
     assert operators(exported(layer_of("lstm", zoneout=0.3), tmp_path / "cell.onnx")) == ["Scan"]
 
@@ -123,13 +180,12 @@ def test_inputs_and_outputs_have_the_documented_shapes(name: str, tmp_path: Path
         value.name: [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
         for value in (*graph.input, *graph.output)
     }
-    state = [4, "batch", layer.hidden_size]
     assert shapes == {
         "x": ["time", "batch", layer.input_size],
         "lengths": ["batch"],
-        **{f"{name}_0": state for name in layer.cell.states},
+        **{f"{name}_0": [4, "batch_or_1", layer.hidden_size] for name in layer.cell.states},
         "output": ["time", "batch", 2 * layer.hidden_size],
-        **{f"{name}_n": state for name in layer.cell.states},
+        **{f"{name}_n": [4, "batch", layer.hidden_size] for name in layer.cell.states},
     }
     batch_first = exported(layer_of(name, batch_first=True), tmp_path / "cell.onnx").graph.input[0]
     assert [axis.dim_param for axis in batch_first.type.tensor_type.shape.dim][:2] == ["batch", "time"]

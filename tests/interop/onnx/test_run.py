@@ -38,11 +38,28 @@ def test_the_selected_weights_of_a_run_are_exported(cell: str, tiny: Tiny, tmp_p
     assert said[0].startswith(f"{path}: ")
     assert [line.split()[:2] for line in said[1:4]] == [["input", "x"], ["input", "lengths"], ["input", "h_0"]]
     assert "(time, batch, 8)" in said[1]
+    assert said[3].endswith("optional: state h to start from; left out, 0 everywhere")
+    assert (
+        said[-1] == "Without the optional inputs the layer starts as it started in training; give h_n as h_0 to go on."
+    )
     network = load_trained(folder).network
     assert isinstance(network, LanguageModel)
     saved = torch.load(folder / "checkpoints" / "selected.pt", weights_only=True)
     assert all(torch.equal(value, saved[name]) for name, value in network.state_dict().items())
     assert_same(network.recurrent, onnx.load(path), 9, [9, 0, 4])
+    assert_same(network.recurrent, onnx.load(path), 9, [9, 0, 4], with_state=False)
+
+
+def test_the_start_that_a_run_learned_is_exported(tiny: Tiny, tmp_path: Path, capsys: Capture) -> None:
+    folder = train(tiny("cell=slstm", "network.layer.learned_state=true")).folder
+    path = tmp_path / "layer.onnx"
+    assert typed(folder, "--onnx", path) == 0
+    said = capsys.readouterr().out
+    assert "left out, the layer's own, learned start" in said
+    assert "left out, -30000 everywhere" in said
+    network = load_trained(folder).network
+    assert isinstance(network, LanguageModel)
+    assert_same(network.recurrent, onnx.load(path), 5, [5, 2], with_state=False)
 
 
 def test_what_is_no_finished_run_of_this_cell_is_one_line(

@@ -23,16 +23,20 @@ def export_onnx(
     direction, its body the cell's own step.
 
     Inputs are `x` (time, batch, input); `lengths` (batch,) int64; and by state, as `h_0` and `c_0`, (layers *
-    directions, batch, hidden). Outputs are `output` (time, batch, hidden * directions), and `h_n`, `c_n`. With
-    `batch_first` x and output are (batch, time, ...). Numbers are float32 whatever the layer's are, because
-    onnxruntime's LSTM knows nothing wider.
+    directions, batch or 1, hidden). Outputs are `output` (time, batch, hidden * directions), and `h_n`, `c_n`, each
+    (layers * directions, batch, hidden). With `batch_first` x and output are (batch, time, ...). Numbers are float32
+    whatever the layer's are, because onnxruntime's LSTM knows nothing wider.
+
+    A state to start from may be left out: the file holds the layer's own start, learned or the cell's, as its default
+    (an initializer of the input's name; onnxruntime lists it under `get_overridable_initializers` and remarks that it
+    will not treat it as a constant). Give it to go on where an earlier call ended: `h_n` as `h_0`.
 
     Args:
         layer: on vectors; any cell, any options: dropout is off and zoneout its expectation, as in evaluation.
         path: the file, replaced as a whole; its folder is made.
         lengths: whether the model has the input `lengths`; without it all rows are full.
-        state: whether the model has initial states as inputs; without them it starts from the layer's own, learned or
-            the cell's.
+        state: whether the model has initial states as inputs, which may be left out; without them it always starts
+            from the layer's own, for runtimes that know no such defaults.
 
     Raises:
         CellwiseError: onnx is not installed; a layer on images; a step with an operation that has no translation.

@@ -29,6 +29,7 @@ class Graph:
         self._inputs: list[Any] = []
         self._outputs: list[Any] = []
         self._constants: dict[tuple[Any, ...], Any] = {}
+        self._defaults: list[Any] = []
         self._count = 0
 
     def node(self, op: str, *inputs: str, **attributes: Any) -> str:
@@ -60,9 +61,21 @@ class Graph:
         """Return a constant list of whole numbers: axes, sizes."""
         return self.constant(list(values), np.int64)
 
-    def input(self, name: str, kind: int, shape: Sequence[int | str] | None = None, doc: str = "") -> str:
-        """Declare an input; a symbolic axis is a name."""
+    def input(
+        self,
+        name: str,
+        kind: int,
+        shape: Sequence[int | str] | None = None,
+        doc: str = "",
+        default: NDArray[Any] | None = None,
+    ) -> str:
+        """Declare an input; a symbolic axis is a name.
+
+        One with a default may be left out: ONNX has an input of an initializer's name take its value from there.
+        """
         self._inputs.append(helper.make_tensor_value_info(name, kind, shape, doc))
+        if default is not None:
+            self._defaults.append(numpy_helper.from_array(default.astype(np.float32), name))
         return name
 
     def output(self, name: str, value: str, kind: int, shape: Sequence[int | str] | None = None, doc: str = "") -> None:
@@ -72,4 +85,5 @@ class Graph:
 
     def finish(self, name: str) -> Any:
         """Return the graph as ONNX has it."""
-        return helper.make_graph(self.nodes, name, self._inputs, self._outputs, [*self._constants.values()])
+        initializers = [*self._defaults, *self._constants.values()]
+        return helper.make_graph(self.nodes, name, self._inputs, self._outputs, initializers)

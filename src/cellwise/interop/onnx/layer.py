@@ -23,6 +23,7 @@ from cellwise.recurrent.layer import Recurrent
 from cellwise.recurrent.weights import Weights
 
 _TIME, _BATCH = "time", "batch"
+_STARTS = "batch_or_1"  # of a state to start from: one that every row starts from, or one a row
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def layer_graph(layer: Recurrent, *, lengths: bool, state: bool) -> Any:
     Args:
         layer: dense.
         lengths: whether the graph has lengths as an input.
-        state: whether the initial state is an input; else it is the layer's own.
+        state: whether the initial state is an input, its default the layer's own; else it is always that.
     """
     return _Writer(layer).write(lengths=lengths, state=state)
 
@@ -98,14 +99,17 @@ class _Writer:
         layer, g = self.layer, self.graph
         fresh = layer.initial_state(1)
         places = layer.num_layers * layer.directions
+        batch = g.node("Shape", x, start=1, end=2)
+        shape = g.node("Concat", g.ints(places), batch, g.ints(layer.hidden_size), axis=0)
         found = {}
         for name in layer.cell.states:
+            start = _array(fresh[name])
             if given:
-                whole = g.input(f"{name}_0", FLOAT, (places, _BATCH, layer.hidden_size), f"state {name} to start from")
+                doc = f"optional: state {name} to start from; left out, {_told(start)}"
+                one = g.input(f"{name}_0", FLOAT, (places, _STARTS, layer.hidden_size), doc, start)
             else:
-                batch = g.node("Shape", x, start=1, end=2)
-                shape = g.node("Concat", g.ints(places), batch, g.ints(layer.hidden_size), axis=0)
-                whole = g.node("Expand", g.constant(_array(fresh[name])), shape)
+                one = g.constant(start)
+            whole = g.node("Expand", one, shape)
             parts = layer.num_layers
             found[name] = [whole] if parts == 1 else g.node_of("Split", [whole], parts, axis=0, num_outputs=parts)
         return found
@@ -220,6 +224,11 @@ class _Writer:
         found |= {f"parameter {name}": _array(value) for name, value in weights.step_parameters().items()}
         found |= {f"part bias {name}": _array(value) for name, value in weights.part_bias.items()}
         return {name: g.constant(array) for name, array in found.items()}
+
+
+def _told(start: NDArray[Any]) -> str:
+    """What a state starts from, for the input's description."""
+    return f"{start.flat[0]:g} everywhere" if np.ptp(start) == 0 else "the layer's own, learned start"
 
 
 def _affine(weights: Weights) -> tuple[NDArray[Any], NDArray[Any]]:

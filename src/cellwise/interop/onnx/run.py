@@ -33,6 +33,7 @@ def export_run(folder: Path, path: Path) -> Iterator[str]:
         export_onnx(layer, target)
         yield f"{target}: {type(layer.cell).__name__}, {layer.input_size} to {layer.hidden_size}"
         yield from _signature(target)
+    yield "Without the optional inputs the layer starts as it started in training; give h_n as h_0 to go on."
 
 
 def _signature(path: Path) -> list[str]:

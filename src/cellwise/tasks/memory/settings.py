@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from cellwise.budget import Shape, shape_of
 from cellwise.errors import unknown
-from cellwise.network.settings import SequenceSettings
+from cellwise.network.settings import SequenceSettings, read_network
 from cellwise.settings import bounded, parse
 
 INPUT_SIZES = {"adding": 2}
@@ -66,7 +66,7 @@ def read(config: Mapping[str, Any]) -> MemorySettings:
     return MemorySettings(
         task=parse(MemoryKeys, config["task"], "task"),
         data=parse(SequenceData, config["data"], "data"),
-        network=parse(SequenceSettings, config["network"], "network"),
+        network=read_network(config["network"]),
         order_seed=config["seed"],
     )
 
@@ -80,7 +80,7 @@ def recurrent_shapes(config: Mapping[str, Any], hidden_size: int) -> list[Shape]
     task = parse(MemoryKeys, config["task"], "task")
     network = parse(SequenceSettings, {**config["network"], "hidden_size": hidden_size}, "network")
     features = network.front_channels or INPUT_SIZES[task.problem]
-    return [shape_of(network.layer, features, network.num_layers, 2 if network.bidirectional else 1)]
+    return [shape_of(network.layer, features, network.num_layers, network.directions, multiple=network.multiple)]
 
 
 def pin(data: Mapping[str, Any]) -> dict[str, Any]:
