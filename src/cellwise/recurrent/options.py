@@ -15,7 +15,7 @@ from typing import Literal
 
 from cellwise.cells.contract import Cell
 from cellwise.errors import CellwiseError, unknown
-from cellwise.settings import parse
+from cellwise.settings import parse, typed
 
 Connections = Literal["plain", "residual", "skip"]
 InputInit = Literal["uniform", "xavier"]
@@ -115,7 +115,7 @@ def check_options(options: LayerOptions, cell: Cell, name: str, num_layers: int)
         raise CellwiseError(f"dropout={options.dropout} and locked_dropout={options.locked_dropout}: choose one")
     for key, reason in _without_effect(options, cell, name, num_layers).items():
         if plain[key] != getattr(LayerOptions(), key):
-            raise CellwiseError(f"{key}={_typed(plain[key])} has no effect {reason}")
+            raise CellwiseError(f"{key}={typed(plain[key])} has no effect {reason}")
     if options.recurrent_init == "identity" and cell.structure:
         raise CellwiseError(f"recurrent_init=identity makes the antisymmetric matrix of {name!r} zero; choose another")
     if options.recurrent_bias and not options.bias:
@@ -145,10 +145,6 @@ def twice_biased(cell: Cell) -> tuple[str, ...]:
     fed = {name for feeds, _ in cell.products.values() for name in feeds}
     apart = {cell.parts[part] for part in cell.part_biases}
     return tuple(gate for gate in cell.gates if gate in fed and gate not in apart)
-
-
-def _typed(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _check_rate(key: str, rate: float) -> None:
