@@ -125,6 +125,15 @@ def check(
 
 
 @app.command()
+def status(folder: Annotated[Path, typer.Argument(help="A study's folder of runs, for example runs/demo.")]) -> None:
+    """Say where a study stands, while it runs and after: planned, running, finished, cut off, failed with errors."""
+    from cellwise.report.status import status_lines
+
+    for line in status_lines(folder):
+        print(line)
+
+
+@app.command()
 def rerun(
     run: Annotated[Path, typer.Argument(help="A finished run's folder, runs/<study>/<cell>-<8 hex>/seed-<n>.")],
 ) -> None:
@@ -220,12 +229,14 @@ def _dataset(name: str) -> Any:
 
 def _sweep(runs: list[PlannedRun], jobs: int | None, timeout_minutes: float | None) -> None:
     """Execute a plan with one line a run and a bar over all, then compare; exit code 1 if any failed."""
+    from cellwise.records.planned import write_plan
     from cellwise.report.progress import progress_bar
     from cellwise.sweep.pool import execute
     from cellwise.training.settings import read
 
     for config in {str(run.folder.parent): run.config for run in runs}.values():
         read(config)  # bad settings are refused before the first run
+    write_plan(run.folder for run in runs)
     with progress_bar() as bar:
 
         def finished(result: Result) -> None:

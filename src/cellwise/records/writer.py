@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import os
@@ -13,13 +12,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import yaml
 
 from cellwise.errors import CellwiseError
 from cellwise.files import now, write_atomically
 from cellwise.records.finished import is_finished
+from cellwise.records.lock import lock_run
 from cellwise.records.schema import RunInfo, Summary, View, save_view
 
 
@@ -54,7 +54,7 @@ class RunWriter:
         self.folder, self.info = folder, info
         self._mirrors: list[Mirror] = []
         try:
-            self._lock = _locked(folder)
+            self._lock = lock_run(folder)
             if kept_bytes is None:
                 _make_room(folder)
             for part in ("views", "checkpoints"):
@@ -127,18 +127,6 @@ class RunWriter:
 
     def _write_info(self) -> None:
         write_atomically(self.folder / "run.json", json.dumps(self.info.to_dict(), indent=2) + "\n")
-
-
-def _locked(folder: Path) -> IO[str]:
-    """Return an open file whose lock says that this process makes the run; the system drops it with the process."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    file = open(folder.with_name(f".{folder.name}.lock"), "w", encoding="utf-8")  # noqa: SIM115 (held for the run)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise CellwiseError(f"{folder} is being run by another process; wait for it, or stop it") from error
-    return file
 
 
 def _make_room(folder: Path) -> None:

@@ -1,0 +1,74 @@
+"""Where a study stands: planned, running, finished, cut off and failed runs, for `cellwise status`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from cellwise.errors import CellwiseError
+from cellwise.records.lock import is_being_run
+from cellwise.records.planned import read_plan
+from cellwise.records.store import RunRecord, load_study
+
+ORDER = ("running", "failed", "cut off", "finished", "waiting")
+MEANINGS = {
+    "cut off": "the same command goes on with them",
+    "failed": "the same command tries them again",
+    "waiting": "planned, not begun",
+}
+
+
+def status_lines(folder: Path) -> list[str]:
+    """Return a line of counts, and one line for each run that is not simply finished or waiting.
+
+    Args:
+        folder: `runs/<study>`.
+
+    Raises:
+        CellwiseError: no such folder, or nothing in it is a run or planned.
+    """
+    planned = read_plan(folder)
+    try:
+        runs = load_study(folder).runs
+    except CellwiseError:
+        if not planned:
+            raise
+        runs = ()
+    known = {f"{run.path.parent.name}/{run.path.name}" for run in runs}
+    states = [(_state(run), run) for run in runs]
+    counts = Counter(state for state, _ in states)
+    counts["waiting"] = sum(name not in known for name in planned)
+    total = len(known.union(planned))
+    told = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
+    lines = [f"{folder}: {total} runs: {told}"]
+    for state in ORDER[:3]:
+        lines += [f"{state:8}  {run.cell} seed {run.seed}: {_said(state, run)}" for of, run in states if of == state]
+    return lines + [f"({state}: {MEANINGS[state]})" for state in ORDER if counts[state] and state in MEANINGS]
+
+
+def _state(run: RunRecord) -> str:
+    if run.status == "finished":
+        return "finished"
+    if is_being_run(run.path):
+        return "running"
+    interrupted = run.status == "running" or run.error == "interrupted"
+    return "cut off" if interrupted else "failed"
+
+
+def _said(state: str, run: RunRecord) -> str:
+    if state == "failed":
+        return run.error or "failed without a message"
+    return ", ".join(_last(run)) or "nothing logged yet"
+
+
+def _last(run: RunRecord) -> Iterator[str]:
+    """The last step that was logged, and the last score of validation."""
+    rows = run.metrics()
+    if rows:
+        yield f"step {rows[-1].get('step', 0):,}"
+    for row in reversed(rows):
+        scores = [(key, value) for key, value in row.items() if key.startswith("validation_") and value is not None]
+        if scores:
+            yield f"{scores[0][0]} {scores[0][1]:.4g}"
+            return
