@@ -40,7 +40,7 @@ def examples() -> dict[str, View]:
     gates = {"start": np.array([0.5]), "end": np.array([0.25, 0.75])}
     field = np.array([[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]])
     frames = np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2)
-    value = Axis("probability")
+    value = Axis("probability", least=0.0, most=1.0)
     return {
         "curves": Curves("curves", "T", "Why?", Axis("distance", "words", "log"), value, (measured, best)),
         "distribution": Distribution("distribution", "T", "Why?", Axis("forget gate"), gates),

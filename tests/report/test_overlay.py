@@ -167,3 +167,16 @@ def test_a_cells_name_is_text_and_not_a_tag() -> None:
     x = np.array([1, 2])
     panel = draw({"<b>x": [(0, curves(Series("m", x, x)))]})
     assert trace(panel, "&lt;b&gt;x")["legendgroup"] == "&lt;b&gt;x"
+
+
+def test_a_band_ends_where_its_quantity_does() -> None:
+    share = Axis("probability", least=0.0, most=1.0)
+    views = {
+        "gru": [
+            (seed, Curves("c", "T", "Why?", Axis("lag"), share, (Series("measured", np.array([1, 2]), np.array(y)),)))
+            for seed, y in enumerate(([0.1, 0.5], [0.9, 0.5]))
+        ]
+    }
+    (drawn,) = draw_view(views, styles({"gru": "gru"})).variants.values()
+    edges = [y for trace in drawn["data"] for y in trace["y"]]
+    assert (min(edges), max(edges)) == (0.0, 1.0)

@@ -30,11 +30,16 @@ Array: TypeAlias = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Axis:
-    """What an axis measures: the quantity's name, its unit ("" if it has none) and how it is laid out."""
+    """What an axis measures: the quantity's name, its unit ("" if it has none) and how it is laid out.
+
+    ``least`` and ``most`` say where the quantity ends, as a probability does, so that no interval is drawn beyond.
+    """
 
     name: str
     unit: str = ""
     scale: Scale = "linear"
+    least: float | None = None
+    most: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

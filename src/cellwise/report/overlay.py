@@ -15,7 +15,7 @@ import numpy as np
 
 from cellwise.compare.numbers import short
 from cellwise.compare.statistics import mean_interval
-from cellwise.records.schema import Curves, Distribution, Series, Table, Text, View, kind_of
+from cellwise.records.schema import Axis, Curves, Distribution, Series, Table, Text, View, kind_of
 from cellwise.report.fields import draw_filmstrip, draw_heatmap
 from cellwise.report.theme import BLUE, DASHES, VERMILLION, Style, faded, literal
 from cellwise.report.traces import (
@@ -97,7 +97,7 @@ def _curves(views: Mapping[str, Sequence[tuple[int, Curves]]], style: Mapping[st
         for number, (name, series) in enumerate(measured.items()):
             shown = label if len(measured) == 1 else f"{label}: {name}"
             dash = style[label].dash if len(measured) == 1 else DASHES[number % len(DASHES)]
-            data += _mean_line(shown, series, Style(style[label].colour, dash, style[label].symbol))
+            data += _mean_line(shown, series, view.y, Style(style[label].colour, dash, style[label].symbol))
     every = [s for found in views.values() for _, v in found for s in v.series if s.role != "measured"]
     known = _by_name(every)
     dashes = reference_dashes({name: series[0].role == "optimum" for name, series in known.items()})
@@ -117,8 +117,9 @@ def _by_name(series: Sequence[Series]) -> dict[str, list[Series]]:
     return found
 
 
-def _mean_line(name: str, series: list[Series], style: Style) -> list[Trace]:
+def _mean_line(name: str, series: list[Series], measured: Axis, style: Style) -> list[Trace]:
     x, low, mean, high = _over_seeds(series)
+    low, high = (_within(measured, edge) for edge in (low, high))
     keep = thinned(len(x))
     traces = []
     if np.isfinite(low).any():
@@ -126,6 +127,12 @@ def _mean_line(name: str, series: list[Series], style: Style) -> list[Trace]:
     more = {"mode": "lines+markers", "marker": {"size": 6, "symbol": style.symbol}} if len(keep) <= 30 else {}
     traces.append(line(name, x[keep], mean[keep], style, **more))
     return traces
+
+
+def _within(measured: Axis, values: Any) -> Any:
+    """Values cut where the quantity ends."""
+    least = -math.inf if measured.least is None else measured.least
+    return np.clip(values, least, math.inf if measured.most is None else measured.most)
 
 
 def _over_seeds(series: list[Series]) -> tuple[Any, Any, Any, Any]:

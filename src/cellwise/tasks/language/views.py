@@ -98,7 +98,7 @@ def _by_distance(nll: _Floats, story: Text, settings: Sentences) -> Curves:
         title="Probability of the right word against the distance to its cause",
         question="How far back does each cell remember?",
         x=Axis("distance between cause and effect", "words"),
-        y=Axis("probability of the right word"),
+        y=Axis("probability of the right word", least=0.0, most=1.0),
         series=(
             Series("model", at.astype(float), mean(probability)),
             Series("best possible", at.astype(float), mean(best), role="optimum"),
