@@ -131,7 +131,7 @@ def test_a_built_cell_may_be_given_for_a_name() -> None:
         (("lstm", 3, 4), {"dropout": -0.1}, "dropout=-0.1 must be at least 0 and less than 1"),
         (("lstm", 3, 4), {"dropout": "0.1"}, "dropout='0.1' must be a number"),
         (("lstmm", 3, 4), {}, "unknown cell 'lstmm'; did you mean 'lstm'?"),
-        (("lstm", 3, 4), {"hiden": 1}, "unknown option of cell 'lstm' 'hiden'"),
+        (("lstm", 3, 4), {"hiden": 1}, "unknown option of a layer and of cell 'lstm' 'hiden'"),
         (("lstm", 3, 4), {"engine": "nativ"}, "unknown engine 'nativ'; did you mean 'native'?"),
         (("peephole_lstm", 3, 4), {"engine": "native"}, "engine 'native' can't run PeepholeLSTM"),
         (("gru", 3, 4), {"engine": "native", "reset": "before"}, "engine 'native' can't run GRU"),

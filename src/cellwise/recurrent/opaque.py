@@ -53,7 +53,8 @@ def call(
 ) -> tuple[Tensor, State]:
     """Return what `layer(x, state, lengths, resets)` returns, as one operator.
 
-    Differences: the layer computes in the dtype of its parameters, also under autocast.
+    Differences: the layer computes in the dtype of its parameters, also under autocast. An operator has no batching
+    rule and no second derivative: around a layer, `vmap`, `torch.func.grad` and double backward work uncompiled alone.
     """
     parameters = list(layer.parameters())
     names = layer.cell.states

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -10,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cellwise.cells.contract import Cell, State, check_declaration
-from cellwise.cells.registry import build_cell
-from cellwise.errors import CellwiseError
+from cellwise.cells.registry import build_cell, cell_info
+from cellwise.errors import CellwiseError, unknown
 from cellwise.recurrent import engines, opaque
 from cellwise.recurrent.conditions import Conditions, check_resets, draw_conditions, turned_resets
 from cellwise.recurrent.engines import reference
@@ -266,6 +267,11 @@ def _check_sizes(**sizes: int) -> None:
 def _built(cell: str | Cell, cell_options: Mapping[str, Any]) -> tuple[str, Cell]:
     """The cell and what messages call it."""
     if isinstance(cell, str):
+        own = [option.name for option in cell_info(cell).options]
+        for key in cell_options:
+            if key not in own:
+                layer = [field.name for field in dataclasses.fields(LayerOptions)]
+                raise unknown(f"option of a layer and of cell {cell!r}", key, [*own, *layer])
         return cell, build_cell(cell, cell_options)
     if not isinstance(cell, Cell):
         raise CellwiseError(f"cell={cell!r} must be a registered name or a cell, for example 'lstm' or MyCell()")
