@@ -32,7 +32,7 @@ def lines(rounds: int = 9) -> list[str]:
         medians = medians_in_turn(calls, rounds, warm_up=2)
         found.append(f"shape {shape}: batch {batch}, {steps} steps, hidden {hidden}; one thread, float32")
         base = medians["torch.nn.LSTM"]
-        found += [f"  {name:26} {1e3 * s:7.1f} ms  {s / base:5.2f}x" for name, s in medians.items()]
+        found += [f"  {name:38} {1e3 * s:7.1f} ms  {s / base:5.2f}x" for name, s in medians.items()]
     return found
 
 
