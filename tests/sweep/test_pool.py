@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from cellwise.cli import main
+from cellwise.records.lock import is_being_run
 from cellwise.sweep.plan import PlannedRun, plan
 from cellwise.sweep.pool import Result, execute
 
@@ -178,3 +180,26 @@ def test_a_run_that_was_cut_off_goes_on_with_the_threads_it_began_with(
     assert result.status == "finished"
     assert json.loads((run.folder / "run.json").read_text())["threads"] == 1
     assert "goes on from step-" in (run.folder / "log.txt").read_text()
+
+
+def test_when_the_launcher_is_killed_its_runs_end_and_the_same_command_goes_on(
+    tiny_words: list[str], tmp_path: Path
+) -> None:
+    words = [*tiny_words, "cell=rnn,gru", "trainer.max_steps=400", "trainer.max_epochs=400"]
+    words += ["trainer.checkpoint_every_seconds=0", "trainer.log_every_steps=1"]
+    command = [sys.executable, "-m", "cellwise.cli", "train", "-m", "--jobs", "2", *words]
+    folders = [run.folder for run in plan(words)]
+    launcher = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not all(list((folder / "checkpoints").glob("step-*")) for folder in folders):
+        assert launcher.poll() is None
+        time.sleep(0.02)
+    launcher.kill()
+    launcher.wait()
+    deadline = time.monotonic() + 60
+    while any(is_being_run(folder) for folder in folders):
+        assert time.monotonic() < deadline, "the runs of a killed launcher go on for ever"
+        time.sleep(0.02)
+    assert [status(folder) for folder in folders] == [("failed", "interrupted")] * 2
+    results = execute(plan(words), finished=lambda result: None)
+    assert [result.status for result in results] == ["finished"] * 2
+    assert all("goes on from step-" in (folder / "log.txt").read_text() for folder in folders)

@@ -149,11 +149,17 @@ def _child(config: Mapping[str, Any], threads: int, argv: list[str], sending: Co
     sys.argv = argv  # the record's command is what the user typed
     from cellwise.training.train import train  # imported already in the fork server
 
+    def progress(share: float, line: str) -> None:
+        try:
+            sending.send(("progress", share))
+        except OSError:  # nobody listens: the launcher was killed, and a run of nobody's ends like an interrupted one
+            raise KeyboardInterrupt from None
+
     try:
-        outcome = train(
-            config, progress=lambda share, line: sending.send(("progress", share)), own_process=True, threads=threads
-        )
+        outcome = train(config, progress=progress, own_process=True, threads=threads)
         sending.send(("skipped" if outcome.skipped else "finished", outcome.note))
+    except KeyboardInterrupt:
+        sys.exit(1)
     except CellwiseError as error:
         sending.send(("failed", str(error)))
     except Exception as error:
