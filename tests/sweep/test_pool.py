@@ -203,3 +203,14 @@ def test_when_the_launcher_is_killed_its_runs_end_and_the_same_command_goes_on(
     results = execute(plan(words), finished=lambda result: None)
     assert [result.status for result in results] == ["finished"] * 2
     assert all("goes on from step-" in (folder / "log.txt").read_text() for folder in folders)
+
+
+def test_a_run_that_a_signal_ended_is_tried_once_more(
+    write_cell: Callable[..., Path], tiny_words: list[str], tmp_path: Path
+) -> None:
+    died = f"__import__('pathlib').Path({str(tmp_path / 'died')!r})"
+    once = f"{died}.exists() or ({died}.touch(), os.kill(os.getpid(), signal.SIGKILL))"
+    cell = write_cell("dying_once", once)
+    [run] = plan([*tiny_words, f"cell_modules=[{cell}]", "cell=dying_once"])
+    (result,) = execute([run], finished=lambda result: None)
+    assert (tmp_path / "died").exists() and result.status == "finished"

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -22,6 +23,7 @@ from cellwise.sweep.plan import PlannedRun
 
 Status = Literal["finished", "skipped", "failed"]
 _GRACE_SECONDS = 3.0  # between asking a run to end and killing it
+_RETRIES = 1  # of a run that a signal ended: it goes on from its checkpoint; an error would come again
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def execute(
     jobs = max(1, min(jobs or cores, len(runs)))
     results: dict[int, Result] = {}
     shares: dict[int, float] = {}
+    retried: Counter[int] = Counter()
     waiting = iter(enumerate(runs))
     running: dict[int, _Running] = {}
     try:
@@ -87,7 +90,11 @@ def execute(
                 continue
             _listen(running, shares)
             _end_overdue(running.values(), timeout_seconds)
-            for number, result in _reap(running):
+            for number, one, result in _reap(running):
+                if one.told is None and (one.process.exitcode or 0) < 0 and retried[number] < _RETRIES:
+                    retried[number] += 1
+                    running[number] = _start(one.run, max(1, cores // jobs))
+                    continue
                 results[number] = result
                 finished(result)
     finally:
@@ -186,7 +193,7 @@ def _listen(running: Mapping[int, _Running], shares: dict[int, float]) -> None:
             one.told = (kind, value)
 
 
-def _reap(running: dict[int, _Running]) -> Iterator[tuple[int, Result]]:
+def _reap(running: dict[int, _Running]) -> Iterator[tuple[int, _Running, Result]]:
     for number, one in list(running.items()):
         if one.process.is_alive() or not one.heard:
             continue
@@ -195,7 +202,7 @@ def _reap(running: dict[int, _Running]) -> Iterator[tuple[int, Result]]:
         status, note = one.told or ("failed", _ending(one.process.exitcode))
         if one.told is None:  # it could not write its own end
             mark_failed(one.run.folder, note)
-        yield number, Result(one.run, status, note, time.monotonic() - one.started)
+        yield number, one, Result(one.run, status, note, time.monotonic() - one.started)
 
 
 def _ending(code: int | None) -> str:
