@@ -22,7 +22,6 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from cellwise.cells.declaration import listed, problems
 from cellwise.errors import CellwiseError
 
 if TYPE_CHECKING:
@@ -101,16 +100,6 @@ class Cell:
             f"{type(self).__name__} has no step; write `def step(self, x, U, s, p):`, which returns the new state by "
             "name and the gates by name"
         )
-
-
-def check_declaration(cell: Cell, name: str) -> None:
-    """Refuse a cell whose data contradict each other.
-
-    Raises:
-        CellwiseError: naming the attribute to mend.
-    """
-    for problem in problems(cell):
-        raise CellwiseError(f"cell {name!r}: {problem}")
 
 
 def run_step(
@@ -207,3 +196,8 @@ def _misspelt(did: str, name: object, there: str, names: Iterable[str]) -> Cellw
     near = difflib.get_close_matches(str(name), known, n=1)
     meant = f"; did you mean {near[0]!r}?" if near else ""
     return CellwiseError(f"{did}, but {there} {listed(known)}{meant}")
+
+
+def listed(names: Iterable[object]) -> str:
+    """Return names for a message, `none` where there are none."""
+    return ", ".join(map(str, names)) or "none"

@@ -5,11 +5,10 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-if TYPE_CHECKING:
-    from cellwise.cells.contract import Cell
+from cellwise.cells.contract import Cell, listed
+from cellwise.errors import CellwiseError
 
 STRUCTURES = ("antisymmetric",)
 
@@ -30,18 +29,23 @@ _NAMES = (*_MAPPINGS, *_TUPLES, "free_states", "affine")
 _CLOSE = 0.75
 
 
-def problems(cell: Cell) -> list[str]:
-    """Return what is wrong with a cell's data, a sentence each; kinds first, because the rest reads them."""
+def check_declaration(cell: Cell, name: str) -> None:
+    """Refuse a cell whose data contradict each other.
+
+    Raises:
+        CellwiseError: naming the attribute to mend.
+    """
+    for problem in _problems(cell):
+        raise CellwiseError(f"cell {name!r}: {problem}")
+
+
+def _problems(cell: Cell) -> list[str]:
+    """What is wrong with a cell's data, a sentence each; kinds first, because the rest reads them."""
     found = _kind_problems(cell) + _spelling_problems(cell)
     if found:
         return found
     found = _name_problems(cell) + _product_problems(cell)
     return found or _member_problems(cell) + _number_problems(cell)
-
-
-def listed(names: Iterable[object]) -> str:
-    """Return names for a message, `none` where there are none."""
-    return ", ".join(map(str, names)) or "none"
 
 
 def _kind_problems(cell: Cell) -> list[str]:

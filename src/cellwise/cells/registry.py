@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-from cellwise.cells.contract import Cell, Products, check_declaration
+from cellwise.cells.contract import Cell, Products
+from cellwise.cells.declaration import check_declaration
 from cellwise.errors import CellwiseError, unknown
 
 C = TypeVar("C", bound=type[Cell])

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cellwise.cells.contract import Cell, State, check_declaration
+from cellwise.cells.contract import Cell, State
+from cellwise.cells.declaration import check_declaration
 from cellwise.cells.registry import build_cell, cell_info
 from cellwise.errors import CellwiseError, unknown
 from cellwise.recurrent import engines, opaque

@@ -11,8 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from cellwise.cells.contract import Cell, Gates
-from cellwise.cells.declaration import listed
+from cellwise.cells.contract import Cell, Gates, listed
 from cellwise.testing.inputs import Inputs, RandomProducts, initial_inputs, next_inputs
 from cellwise.testing.layers import Build
 

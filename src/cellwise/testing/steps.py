@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from cellwise.cells.contract import check_declaration
-from cellwise.cells.declaration import listed
+from cellwise.cells.contract import listed
+from cellwise.cells.declaration import check_declaration
 from cellwise.testing.inputs import ROWS, RandomProducts, initial_inputs, next_inputs, random_inputs
 from cellwise.testing.layers import HIDDEN, Build, assert_all_close, assert_close, dense, images, numbers
 
