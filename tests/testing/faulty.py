@@ -32,3 +32,15 @@ def candidate(U: Any, h: torch.Tensor) -> torch.Tensor:
 def right(x: Any, U: Any, s: Any, p: Any) -> Any:
     h = candidate(U, s["h"])
     return {"h": h}, {"candidate": h}
+
+
+def counter() -> Any:
+    """Return a step that depends on how often it was called."""
+    calls: list[None] = []
+
+    def remembers_calls(x: Any, U: Any, s: Any, p: Any) -> Any:
+        calls.append(None)
+        h = candidate(U, s["h"]) * len(calls)
+        return {"h": h}, {"candidate": h}
+
+    return remembers_calls

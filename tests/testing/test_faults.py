@@ -24,7 +24,7 @@ from cellwise.testing import (
     views,
 )
 from cellwise.testing.contract import Check
-from tests.testing.faulty import Faulty, candidate, right
+from tests.testing.faulty import Faulty, candidate, counter, right
 
 
 def mean_over_rows(x: Any, U: Any, s: Any, p: Any) -> Any:
@@ -88,17 +88,6 @@ def wrong_second_derivative(x: Any, U: Any, s: Any, p: Any) -> Any:
 def random_in_evaluation(x: Any, U: Any, s: Any, p: Any) -> Any:
     h = candidate(U, s["h"])
     return {"h": h * torch.rand_like(h)}, {"candidate": h}
-
-
-def counter() -> Any:
-    calls: list[None] = []
-
-    def remembers_calls(x: Any, U: Any, s: Any, p: Any) -> Any:
-        calls.append(None)
-        h = candidate(U, s["h"]) * len(calls)
-        return {"h": h}, {"candidate": h}
-
-    return remembers_calls
 
 
 FAULTS: list[tuple[Any, dict[str, Any], Check, str]] = [

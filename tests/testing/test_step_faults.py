@@ -15,7 +15,7 @@ from cellwise.recurrent.layer import Recurrent
 from cellwise.recurrent.weights import Weights
 from cellwise.testing import memory, steps, structure
 from cellwise.testing.contract import Check
-from tests.testing.faulty import Faulty, candidate, right
+from tests.testing.faulty import Faulty, candidate, counter, right
 
 
 def one_state_of_two(x: Any, U: Any, s: Any, p: Any) -> Any:
@@ -71,17 +71,6 @@ def mean_over_the_second_axis(x: Any, U: Any, s: Any, p: Any) -> Any:
 def in_float32(x: Any, U: Any, s: Any, p: Any) -> Any:
     h = candidate(U, s["h"]).float()
     return {"h": h}, {"candidate": h}
-
-
-def counter() -> Any:
-    calls: list[None] = []
-
-    def remembers_calls(x: Any, U: Any, s: Any, p: Any) -> Any:
-        calls.append(None)
-        h = candidate(U, s["h"]) * len(calls)
-        return {"h": h}, {"candidate": h}
-
-    return remembers_calls
 
 
 def gate_of_product_misspelt(x: Any, U: Any, s: Any, p: Any) -> Any:

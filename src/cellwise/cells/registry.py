@@ -180,8 +180,12 @@ def cell_names() -> list[str]:
     return sorted(_cells)
 
 
-def cell_info(name: str) -> CellInfo:
+def cell_info(name: str, *, modules_key: str = "cell_modules=[my_module]") -> CellInfo:
     """Return the registry entry of a cell.
+
+    Args:
+        name: of the cell.
+        modules_key: what to type for the module of a cell that is not here, as the answer to an unknown name says it.
 
     Raises:
         CellwiseError: the name is unknown; the line lists the registered ones.
@@ -191,7 +195,7 @@ def cell_info(name: str) -> CellInfo:
         return _cells[name]
     if name in _INSTEAD:
         raise CellwiseError(f"unknown cell {name!r}; {_INSTEAD[name]}; registered: {', '.join(sorted(_cells))}")
-    raise unknown("cell", name, _cells, "a cell of your own needs its module: cell_modules=[my_module]")
+    raise unknown("cell", name, _cells, f"a cell of your own needs its module: {modules_key}")
 
 
 def build_cell(name: str, options: Mapping[str, Any] | None = None) -> Cell:

@@ -1,11 +1,10 @@
-"""What every module of this room checks alike: lengths as a mask, and sizes."""
+"""What every module of this room checks alike: lengths as a mask, and shapes."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from cellwise.errors import CellwiseError
 from cellwise.recurrent.guard import Lengths, check_lengths
 
 
@@ -21,27 +20,6 @@ def lengths_of(x: Tensor, lengths: Tensor | list[int] | None) -> Lengths:
         steps = torch.full((batch,), time, device=x.device)
         return Lengths(steps, torch.ones(time, batch, dtype=torch.bool, device=x.device))
     return found
-
-
-def check_sizes(**sizes: int) -> None:
-    """Refuse a size that is not a whole number of 1 or more.
-
-    Raises:
-        CellwiseError: naming the size.
-    """
-    for name, size in sizes.items():
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise CellwiseError(f"{name}={size!r} must be a whole number, 1 or more")
-
-
-def check_dropout(dropout: float) -> None:
-    """Refuse a dropout outside [0, 1).
-
-    Raises:
-        CellwiseError: saying what is allowed.
-    """
-    if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-        raise CellwiseError(f"dropout={dropout!r} must be at least 0 and less than 1")
 
 
 def check_shape(x: Tensor, axes: str, last: int, features: str = "features") -> None:

@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cellwise.errors import CellwiseError
-from cellwise.network.checks import check_shape, check_sizes, lengths_of
+from cellwise.network.checks import check_shape, lengths_of
+from cellwise.recurrent.checks import check_sizes
 from cellwise.recurrent.guard import blank
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from cellwise.network.checks import check_dropout, check_sizes, lengths_of
+from cellwise.network.checks import lengths_of
+from cellwise.recurrent.checks import check_rate, check_sizes
 from cellwise.recurrent.guard import blank
 
 
@@ -24,7 +25,7 @@ class Head(nn.Module):
     def __init__(self, units: int, output_size: int, *, hidden_size: int | None = None, dropout: float = 0.0):
         super().__init__()
         check_sizes(units=units, output_size=output_size)
-        check_dropout(dropout)
+        check_rate("dropout", dropout)
         self.units, self.output_size = units, output_size
         self.dropout = nn.Dropout(dropout)
         self.hidden: nn.Module | None = None

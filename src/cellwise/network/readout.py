@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from cellwise.errors import unknown
 from cellwise.network.attention import AttentionPooling
-from cellwise.network.checks import check_sizes, lengths_of
+from cellwise.network.checks import lengths_of
 from cellwise.network.settings import ReadoutName
+from cellwise.recurrent.checks import check_sizes
 from cellwise.recurrent.guard import Lengths, blank, per_row
 
 READOUTS: tuple[str, ...] = get_args(ReadoutName)

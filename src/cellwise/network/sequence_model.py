@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from cellwise.cells.contract import Cell, State
 from cellwise.errors import CellwiseError
-from cellwise.network.checks import check_sizes
 from cellwise.network.front import TemporalFront
 from cellwise.network.head import Head
 from cellwise.network.readout import Readout
 from cellwise.network.settings import SequenceSettings
 from cellwise.network.transformer import TransformerEncoder
+from cellwise.recurrent.checks import check_sizes
 from cellwise.recurrent.layer import Recurrent
 
 

@@ -27,8 +27,9 @@ from cellwise.cells.registry import build_cell
 from cellwise.errors import CellwiseError
 from cellwise.network.attention import Attention
 from cellwise.network.bridge import Bridge, BridgeName
-from cellwise.network.checks import check_shape, check_sizes
+from cellwise.network.checks import check_shape
 from cellwise.network.head import Head
+from cellwise.recurrent.checks import check_sizes
 from cellwise.recurrent.layer import Recurrent
 
 Source = tuple[Tensor, Tensor | list[int] | None]

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from cellwise.errors import CellwiseError, unknown
-from cellwise.network.checks import check_dropout, check_shape, check_sizes, lengths_of
+from cellwise.network.checks import check_shape, lengths_of
+from cellwise.recurrent.checks import check_rate, check_sizes
 from cellwise.recurrent.guard import blank
 
 Norm = Literal["before", "after"]
@@ -54,7 +55,7 @@ class TransformerEncoder(nn.Module):
         super().__init__()
         width = 4 * units if feedforward_size is None else feedforward_size
         check_sizes(units=units, num_layers=num_layers, heads=heads, feedforward_size=width)
-        check_dropout(dropout)
+        check_rate("dropout", dropout)
         if units % heads:
             raise CellwiseError(
                 f"{heads} attention heads (network.transformer_heads) do not divide {units} units (hidden size times "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from cellwise.errors import CellwiseError
 from cellwise.files import now, write_atomically
 from cellwise.records.environment import code_sha256
 
@@ -15,6 +16,16 @@ def is_finished(folder: Path) -> bool:
         return "value" in json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError):
         return False  # none, or damaged: then the run is to be made again
+
+
+def require_finished(folder: Path) -> None:
+    """Refuse a folder whose run is not finished.
+
+    Raises:
+        CellwiseError: saying what finishes it.
+    """
+    if not is_finished(folder):
+        raise CellwiseError(f"{folder} is not a finished run; the command in its run.json finishes it")
 
 
 def finished_note(folder: Path) -> str:

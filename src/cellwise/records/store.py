@@ -60,19 +60,7 @@ class RunRecord:
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return the rows of ``metrics.jsonl`` in order, without those that are not whole."""
-        try:
-            lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            return []
-        rows = []
-        for line in lines:
-            try:
-                row = json.loads(line)
-            except ValueError:  # a killed run leaves half a line
-                continue
-            if isinstance(row, dict):
-                rows.append(row)
-        return rows
+        return read_metrics(self.path)
 
     def views(self) -> dict[str, View]:
         """Return the views that can be read, by name."""
@@ -102,6 +90,23 @@ class Study:
     def name(self) -> str:
         """The study's name, which is its folder's."""
         return self.path.resolve().name
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """Return the rows of a run's ``metrics.jsonl`` in order, without those that are not whole."""
+    try:
+        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    rows = []
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:  # a killed run leaves half a line
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
 
 
 def load_study(folder: Path) -> Study:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from cellwise.cells.contract import Cell, State
-from cellwise.errors import CellwiseError
 from cellwise.recurrent import opaque
+from cellwise.recurrent.checks import check_sizes
 from cellwise.recurrent.maps import Convolution, Dense
 from cellwise.recurrent.options import Connections, InputInit, LayerOptions, RecurrentInit
 from cellwise.recurrent.stack import Stack
@@ -199,8 +199,7 @@ class ConvRecurrent(Stack):
     ):
         recurrent_kernel_size = kernel_size if recurrent_kernel_size is None else recurrent_kernel_size
         for size in (kernel_size, recurrent_kernel_size):
-            if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-                raise CellwiseError(f"kernel_size={size!r} must be a whole number, 1 or more")
+            check_sizes(kernel_size=size)
         super().__init__(
             cell,
             in_channels,

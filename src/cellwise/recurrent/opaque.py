@@ -12,7 +12,7 @@ import uuid
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -66,20 +66,30 @@ def call(
     return output, dict(zip(names, new, strict=True))
 
 
-@torch.library.custom_op("cellwise::layer", mutates_args=())
-def _layer(
-    x: Tensor,
-    state: list[Tensor],
-    parameters: list[Tensor],
-    lengths: Tensor | None,
-    resets: Tensor | None,
-    seed: Tensor | None,
-    training: bool,
-    key: str,
-) -> list[Tensor]:
+class _Call(NamedTuple):
+    """The operator's arguments, in the order of its schema; `seed` is None where nothing is drawn."""
+
+    x: Tensor
+    state: list[Tensor]
+    parameters: list[Tensor]
+    lengths: Tensor | None
+    resets: Tensor | None
+    seed: Tensor | None
+    training: bool
+    key: str
+
+
+_ARGUMENTS = (
+    "Tensor x, Tensor[] state, Tensor[] parameters, Tensor? lengths, Tensor? resets, Tensor? seed, "
+    "bool training, str key"
+)
+
+
+@torch.library.custom_op("cellwise::layer", mutates_args=(), schema=f"({_ARGUMENTS}) -> Tensor[]")
+def _layer(*arguments: Any) -> list[Tensor]:
     def compute() -> list[Tensor]:
         with torch.no_grad():
-            found = _run(x, state, parameters, lengths, resets, seed, training, key)
+            found = _run(_Call(*arguments))
         # An operator's results share no memory with its arguments and lie in memory as its shapes say.
         return [value.clone(memory_format=torch.contiguous_format) for value in found]
 
@@ -87,17 +97,9 @@ def _layer(
 
 
 @_layer.register_fake
-def _(
-    x: Tensor,
-    state: list[Tensor],
-    parameters: list[Tensor],
-    lengths: Tensor | None,
-    resets: Tensor | None,
-    seed: Tensor | None,
-    training: bool,
-    key: str,
-) -> list[Tensor]:
-    layer = _layers[key]
+def _(*arguments: Any) -> list[Tensor]:
+    call = _Call(*arguments)
+    x, layer = call.x, _layers[call.key]
     batch = x.shape[0 if getattr(layer, "batch_first", False) else 1]
     image = x.shape[3:]
     shape = (layer.num_layers * layer.directions, batch, layer.hidden_size, *image)
@@ -105,22 +107,16 @@ def _(
     return [output, *(x.new_empty(shape) for _ in layer.cell.states)]
 
 
-@torch.library.custom_op("cellwise::layer_backward", mutates_args=())
-def _layer_backward(
-    gradients: list[Tensor],
-    x: Tensor,
-    state: list[Tensor],
-    parameters: list[Tensor],
-    lengths: Tensor | None,
-    resets: Tensor | None,
-    seed: Tensor | None,
-    training: bool,
-    key: str,
-) -> list[Tensor]:
+@torch.library.custom_op(
+    "cellwise::layer_backward", mutates_args=(), schema=f"(Tensor[] gradients, {_ARGUMENTS}) -> Tensor[]"
+)
+def _layer_backward(gradients: list[Tensor], *arguments: Any) -> list[Tensor]:
+    call = _Call(*arguments)
+
     def differentiate() -> list[Tensor]:
-        leaves = [value.detach().requires_grad_() for value in (x, *state, *parameters)]
-        own_state, own_parameters = leaves[1 : 1 + len(state)], leaves[1 + len(state) :]
-        outputs = _run(leaves[0], own_state, own_parameters, lengths, resets, seed, training, key)
+        leaves = [value.detach().requires_grad_() for value in _differentiable(call)]
+        states = 1 + len(call.state)
+        outputs = _run(call._replace(x=leaves[0], state=leaves[1:states], parameters=leaves[states:]))
         reached = [(value, given) for value, given in zip(outputs, gradients, strict=True) if value.requires_grad]
         if not reached:  # no step at all: nothing depends on anything
             return [torch.zeros_like(leaf) for leaf in leaves]
@@ -133,24 +129,19 @@ def _layer_backward(
 
 
 @_layer_backward.register_fake
-def _(
-    gradients: list[Tensor],
-    x: Tensor,
-    state: list[Tensor],
-    parameters: list[Tensor],
-    lengths: Tensor | None,
-    resets: Tensor | None,
-    seed: Tensor | None,
-    training: bool,
-    key: str,
-) -> list[Tensor]:
-    return [value.new_empty(value.shape) for value in (x, *state, *parameters)]
+def _(gradients: list[Tensor], *arguments: Any) -> list[Tensor]:
+    return [value.new_empty(value.shape) for value in _differentiable(_Call(*arguments))]
+
+
+def _differentiable(call: _Call) -> list[Tensor]:
+    """What gets a gradient, in the order in which the backward returns it."""
+    return [call.x, *call.state, *call.parameters]
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    x, state, parameters, lengths, resets, seed, training, key = inputs
-    ctx.counts, ctx.rest = (len(state), len(parameters)), (training, key)
-    ctx.save_for_backward(x, *state, *parameters, lengths, resets, seed)
+    call = _Call(*inputs)
+    ctx.counts, ctx.rest = (len(call.state), len(call.parameters)), (call.training, call.key)
+    ctx.save_for_backward(*_differentiable(call), call.lengths, call.resets, call.seed)
 
 
 def _backward(ctx: Any, gradients: list[Tensor]) -> tuple[Any, ...]:
@@ -170,24 +161,15 @@ def _apart(compute: Callable[[], list[Tensor]]) -> list[Tensor]:
         return thread.submit(compute).result()
 
 
-def _run(
-    x: Tensor,
-    state: list[Tensor],
-    parameters: list[Tensor],
-    lengths: Tensor | None,
-    resets: Tensor | None,
-    seed: Tensor | None,
-    training: bool,
-    key: str,
-) -> list[Tensor]:
+def _run(call: _Call) -> list[Tensor]:
     """The layer with these parameters, its masks from the seed."""
-    twin = _twin(key, parameters).train(training)
-    given = dict(zip(twin.cell.states, state, strict=True)) if state else None
-    devices = [value.device for value in parameters if value.device.type == "cuda"][:1]
-    with torch.autocast(x.device.type, enabled=False), torch.random.fork_rng(devices=devices):
-        if seed is not None:
-            torch.manual_seed(int(seed))
-        output, new = twin.run(x, given, lengths, resets)
+    twin = _twin(call.key, call.parameters).train(call.training)
+    given = dict(zip(twin.cell.states, call.state, strict=True)) if call.state else None
+    devices = [value.device for value in call.parameters if value.device.type == "cuda"][:1]
+    with torch.autocast(call.x.device.type, enabled=False), torch.random.fork_rng(devices=devices):
+        if call.seed is not None:
+            torch.manual_seed(int(call.seed))
+        output, new = twin.run(call.x, given, call.lengths, call.resets)
     return [output, *(new[name] for name in twin.cell.states)]
 
 

@@ -8,13 +8,13 @@ sequence) and `weight_drop` (on the recurrent matrices). All are off in evaluati
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from cellwise.cells.contract import Cell
 from cellwise.errors import CellwiseError, unknown
+from cellwise.recurrent.checks import check_rate
 from cellwise.settings import parse, typed
 
 Connections = Literal["plain", "residual", "skip"]
@@ -109,7 +109,7 @@ def check_options(options: LayerOptions, cell: Cell, name: str, num_layers: int)
     plain = {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
     parse(LayerOptions, plain, "")
     for key in ("dropout", "locked_dropout", "recurrent_dropout", "weight_drop"):
-        _check_rate(key, plain[key])
+        check_rate(key, plain[key])
     _check_zoneout(options.zoneout, cell, name)
     if options.dropout and options.locked_dropout:
         raise CellwiseError(f"dropout={options.dropout} and locked_dropout={options.locked_dropout}: choose one")
@@ -147,20 +147,15 @@ def twice_biased(cell: Cell) -> tuple[str, ...]:
     return tuple(gate for gate in cell.gates if gate in fed and gate not in apart)
 
 
-def _check_rate(key: str, rate: float) -> None:
-    if not math.isfinite(rate) or not 0 <= rate < 1:
-        raise CellwiseError(f"{key}={rate!r} must be at least 0 and less than 1")
-
-
 def _check_zoneout(zoneout: float | Mapping[str, float], cell: Cell, name: str) -> None:
     if not isinstance(zoneout, Mapping):
-        _check_rate("zoneout", zoneout)
+        check_rate("zoneout", zoneout)
         return
     allowed = free_states(cell)
     for state, rate in zoneout.items():
         if state not in allowed:
             raise unknown(f"state for zoneout of {name!r}", state, allowed)
-        _check_rate(f"zoneout[{state!r}]", rate)
+        check_rate(f"zoneout[{state!r}]", rate)
 
 
 def _check_chrono(options: LayerOptions, cell: Cell, name: str) -> None:

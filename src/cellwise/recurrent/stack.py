@@ -15,6 +15,7 @@ from cellwise.cells.declaration import check_declaration
 from cellwise.cells.registry import build_cell, cell_info
 from cellwise.errors import CellwiseError, unknown
 from cellwise.recurrent import engines, opaque
+from cellwise.recurrent.checks import check_sizes
 from cellwise.recurrent.conditions import Conditions, check_resets, draw_conditions, turned_resets
 from cellwise.recurrent.engines import reference
 from cellwise.recurrent.guard import Lengths, blank, check_lengths, reverse
@@ -44,7 +45,7 @@ class Stack(nn.Module):
         cell_options: Mapping[str, Any],
     ):
         super().__init__()
-        _check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         self.cell_name, self.cell = _built(cell, cell_options)
         check_options(options, self.cell, self.cell_name, num_layers)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
@@ -155,7 +156,9 @@ class Stack(nn.Module):
     ) -> tuple[Tensor, State]:
         """Walk over layers and directions; `one` runs each, on its input in its own order of time."""
         self._check_features(x)
-        fresh = self._fresh((x.shape[1], *x.shape[2:-1], self.hidden_size), like=x)
+        fresh: list[State] = [{}] * len(self.layers)
+        if state is None or resets is not None:
+            fresh = self._fresh((x.shape[1], *x.shape[2:-1], self.hidden_size), like=x)
         start = fresh if state is None else self._given(x, state)
         x, guard = self._guarded(x, lengths)
         anew = check_resets(resets, x.shape[0], x.shape[1], x.device)
@@ -257,12 +260,6 @@ class _Around(NamedTuple):
         if self.anew is None or not self.backward:
             return self.anew
         return self.turn(turned_resets(self.anew))
-
-
-def _check_sizes(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise CellwiseError(f"{name}={size!r} must be a whole number, 1 or more")
 
 
 def _built(cell: str | Cell, cell_options: Mapping[str, Any]) -> tuple[str, Cell]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from cellwise.budget import recurrent_flops, recurrent_parameters
 from cellwise.cells.contract import Cell
 from cellwise.cells.registry import CellInfo, build_cell, cell_info, cell_names
-from cellwise.errors import CellwiseError
 from cellwise.settings import typed
 
 _EXAMPLE = 100  # input and hidden size of the example counts
@@ -26,11 +25,7 @@ def known_cell(name: str) -> CellInfo:
     Raises:
         CellwiseError: unknown cell; what to type is `--cell-modules`.
     """
-    try:
-        return cell_info(name)
-    except CellwiseError as error:
-        said = str(error).replace("cell_modules=[my_module]", "--cell-modules my_module")
-        raise CellwiseError(said) from error
+    return cell_info(name, modules_key="--cell-modules my_module")
 
 
 def describe(name: str) -> str:

@@ -69,6 +69,7 @@ def execute(
     """
     cores = os.cpu_count() or 1
     jobs = max(1, min(jobs or cores, len(runs)))
+    threads = max(1, cores // jobs)
     results: dict[int, Result] = {}
     shares: dict[int, float] = {}
     retried: Counter[int] = Counter()
@@ -82,7 +83,7 @@ def execute(
                     results[number] = skipped
                     finished(skipped)
                 else:
-                    running[number] = _start(run, max(1, cores // jobs))
+                    running[number] = _start(run, threads)
             moved(len(results) + sum(shares.get(number, 0.0) for number in running))
             if not running:
                 if len(results) == len(runs):
@@ -93,7 +94,7 @@ def execute(
             for number, one, result in _reap(running):
                 if one.told is None and (one.process.exitcode or 0) < 0 and retried[number] < _RETRIES:
                     retried[number] += 1
-                    running[number] = _start(one.run, max(1, cores // jobs))
+                    running[number] = _start(one.run, threads)
                     continue
                 results[number] = result
                 finished(result)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import json
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cellwise.errors import CellwiseError
-from cellwise.records.finished import is_finished
+from cellwise.records.finished import require_finished
 from cellwise.records.plain import read_json
+from cellwise.records.store import read_metrics
 from cellwise.training.resume import what_changed
 from cellwise.training.train import Progress, train
 from cellwise.training.trained import read_config
@@ -44,8 +43,7 @@ def rerun(folder: Path, progress: Progress | None = None) -> Repeated:
         CellwiseError: no finished run there, or one that can't be trained here.
     """
     config = read_config(folder)
-    if not is_finished(folder):
-        raise CellwiseError(f"{folder} is not a finished run; the command in its run.json finishes it")
+    require_finished(folder)
     then = read_json(folder / "run.json")
     with tempfile.TemporaryDirectory() as elsewhere:
         trainer = {**config["trainer"], "threads": then["threads"]}
@@ -62,8 +60,7 @@ def rerun(folder: Path, progress: Progress | None = None) -> Repeated:
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:
-    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return [_unmeasured(json.loads(line)) for line in lines]
+    return [_unmeasured(row) for row in read_metrics(folder)]
 
 
 def _unmeasured(values: dict[str, Any]) -> dict[str, Any]:

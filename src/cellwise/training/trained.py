@@ -11,7 +11,7 @@ from torch import nn
 from cellwise.cells.registry import build_cell, cell_info, import_cells
 from cellwise.cells.source import cell_source_sha256
 from cellwise.errors import CellwiseError
-from cellwise.records.finished import is_finished
+from cellwise.records.finished import require_finished
 from cellwise.records.plain import read_json
 from cellwise.records.schema import RunInfo
 from cellwise.tasks import build_task
@@ -40,8 +40,7 @@ def load_trained(folder: Path) -> Trained:
     config = read_config(folder)
     import_cells(config.get("cell_modules") or [])
     settings = read(config)
-    if not is_finished(folder):
-        raise CellwiseError(f"{folder} is not a finished run; the command in its run.json finishes it")
+    require_finished(folder)
     _check_cell(folder, settings)
     checkpoint = folder / "checkpoints" / "selected.pt"
     if not checkpoint.is_file():

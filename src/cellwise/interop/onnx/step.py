@@ -19,6 +19,7 @@ from cellwise.cells.contract import Cell
 from cellwise.errors import CellwiseError
 from cellwise.interop.onnx.aten import TABLE
 from cellwise.interop.onnx.graph import Graph
+from cellwise.recurrent.engines.reference import input_shares
 from cellwise.recurrent.weights import Weights
 
 # The batch at tracing: a prime above every size of a layer, so that a size it divides came from the batch.
@@ -71,7 +72,7 @@ def _wrapped(weights: Weights, names: Sequence[str]) -> Callable[..., tuple[Tens
 
     def run(*tensors: Tensor) -> tuple[Tensor, ...]:
         given = dict(zip(names, tensors, strict=True))
-        x = dict(zip(cell.gates, given["share"].chunk(len(cell.gates), dim=-1), strict=True)) if cell.gates else {}
+        x = input_shares(weights, given["share"])
         old = {name: given[f"state {name}"] for name in cell.states}
 
         def product(name: str, operand: Tensor) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from cellwise.cells.contract import Cell, State, run_step
 from cellwise.recurrent.conditions import Conditions
 from cellwise.recurrent.engines.reference import input_shares
-from cellwise.recurrent.guard import per_row
+from cellwise.recurrent.guard import blank, per_row
 from cellwise.recurrent.weights import Weights
 
 
@@ -33,7 +33,7 @@ def run(weights: Weights, x: Tensor, state: State, conditions: Conditions) -> tu
         states[name] = linear_scan(a, b, state[name])
     output = states[weights.cell.states[0]]
     if conditions.lengths is not None:
-        output = torch.where(per_row(conditions.lengths.valid, output), output, output.new_zeros(()))
+        output = blank(output, conditions.lengths.valid)
     return output, {name: value[-1] for name, value in states.items()}
 
 
