@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from cellwise.cli import main
-from cellwise.records.lock import is_being_run
+from cellwise.records.lease import is_being_run
 from cellwise.sweep.plan import PlannedRun, plan
 from cellwise.sweep.pool import Result, execute
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cellwise.errors import CellwiseError
-from cellwise.records.lock import is_being_run
+from cellwise.records.lease import is_being_run
 from cellwise.records.planned import read_plan
 from cellwise.records.store import RunRecord, load_study
 
