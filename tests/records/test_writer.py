@@ -223,3 +223,25 @@ def test_a_killed_run_keeps_every_row_and_is_not_finished(folder: Path, info: Ru
     assert "printed by python\nprinted by a child\n" in (folder / "log.txt").read_text()
     [run] = load_study(folder.parents[1]).runs
     assert run.status != "finished"
+
+
+def test_a_run_that_has_become_anothers_writes_nothing_more_into_its_record(folder: Path, info: RunInfo) -> None:
+    record = RunWriter(folder, info, CONFIG)
+    record.log({"step": 1})
+    folder.with_name(".seed-1.lease").write_text('{"token": "theirs"}')
+    record._lease._look()
+    (folder / "run.json").write_text("theirs")
+    with pytest.raises(CellwiseError, match="is being run by another process now"):
+        record.log({"step": 2})
+    record.fail("it has become another's")
+    assert (folder / "run.json").read_text() == "theirs"
+    assert (folder / "metrics.jsonl").read_text().count("\n") == 1
+
+
+def test_half_a_file_that_a_killed_process_left_is_removed(folder: Path, info: RunInfo) -> None:
+    halves = [folder / "checkpoints" / ".checkpoint.123.tmp", folder / ".run.json.123.tmp"]
+    halves[0].parent.mkdir(parents=True)
+    for half in halves:
+        half.write_text("ha")
+    RunWriter(folder, info, CONFIG, kept_bytes=0).fail("end of the test")
+    assert not any(half.exists() for half in halves)

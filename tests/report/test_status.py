@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cellwise.cli import main
-from cellwise.records.lock import lock_run
+from cellwise.records.lease import take_lease
 from cellwise.records.planned import read_plan, write_plan
 from cellwise.report.status import status_lines
 
@@ -38,7 +38,7 @@ def troubled(make_study: Callable[..., Path]) -> Path:
 
 def test_every_state_is_counted_and_what_is_not_well_is_told(troubled: Path) -> None:
     (configuration,) = troubled.glob("gru-*")
-    with lock_run(configuration / "seed-4"):
+    with take_lease(configuration / "seed-4"):
         assert status_lines(troubled) == [
             f"{troubled}: 6 runs: 1 running, 1 failed, 1 cut off, 2 finished, 1 waiting",
             "running   gru seed 4: step 1,340, validation_mse 0.25",

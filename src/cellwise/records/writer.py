@@ -16,10 +16,9 @@ from typing import Any, Protocol
 
 import yaml
 
-from cellwise.errors import CellwiseError
 from cellwise.files import now, write_atomically
 from cellwise.records.finished import is_finished
-from cellwise.records.lock import lock_run
+from cellwise.records.lease import Lease, take_lease, unwritable
 from cellwise.records.schema import RunInfo, Summary, View, save_view
 
 
@@ -45,29 +44,41 @@ class RunWriter:
         info: what `run.json` says at the start.
         config: resolved and plain; becomes `config.yaml`.
         kept_bytes: of an earlier start's `metrics.jsonl`, when the run goes on from its checkpoint; None: begin anew.
+        lease: of the folder, closed with the record; None: it is taken here.
 
     Raises:
         CellwiseError: the folder can't be written, or another process is making this run.
     """
 
-    def __init__(self, folder: Path, info: RunInfo, config: Mapping[str, Any], kept_bytes: int | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        info: RunInfo,
+        config: Mapping[str, Any],
+        kept_bytes: int | None = None,
+        lease: Lease | None = None,
+    ):
         self.folder, self.info = folder, info
         self._mirrors: list[Mirror] = []
+        self._lease = lease or take_lease(folder)
         try:
-            self._lock = lock_run(folder)
-            if kept_bytes is None:
-                _make_room(folder)
-            for part in ("views", "checkpoints"):
-                (folder / part).mkdir(parents=True, exist_ok=True)
-            write_atomically(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
-            self._write_info()
-            self._metrics = open(folder / "metrics.jsonl", "ab")  # noqa: SIM115 (open for the run)
-            self._metrics.truncate(kept_bytes or 0)
-            self._log = open(folder / "log.txt", "a", encoding="utf-8")  # noqa: SIM115
+            self._begin(config, kept_bytes)
         except OSError as error:
-            raise CellwiseError(
-                f"can't write the run's folder {folder}: {error.strerror}; give a folder of yours with runs_dir=..."
-            ) from error
+            self._lease.close()
+            raise unwritable(folder, error) from error
+
+    def _begin(self, config: Mapping[str, Any], kept_bytes: int | None) -> None:
+        if kept_bytes is None:
+            _make_room(self.folder)
+        for half in self.folder.rglob(".*.tmp"):  # of a process that was killed while it wrote
+            half.unlink()
+        for part in ("views", "checkpoints"):
+            (self.folder / part).mkdir(parents=True, exist_ok=True)
+        write_atomically(self.folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
+        self._write_info()
+        self._metrics = open(self.folder / "metrics.jsonl", "ab")  # noqa: SIM115 (open for the run)
+        self._metrics.truncate(kept_bytes or 0)
+        self._log = open(self.folder / "log.txt", "a", encoding="utf-8")  # noqa: SIM115
 
     def mirror(self, mirror: Mirror) -> None:
         """Let a mirror hear everything from now on."""
@@ -80,7 +91,12 @@ class RunWriter:
             os.dup2(self._log.fileno(), stream.fileno())
 
     def log(self, row: Mapping[str, Any]) -> None:
-        """Append one row to `metrics.jsonl`, on disk before this returns."""
+        """Append one row to `metrics.jsonl`, on disk before this returns.
+
+        Raises:
+            CellwiseError: the run has become another process's.
+        """
+        self._lease.require()
         self._metrics.write((json.dumps(_finite(row)) + "\n").encode())
         self._metrics.flush()
         for mirror in self._mirrors:
@@ -107,21 +123,29 @@ class RunWriter:
         self._write_info()
 
     def finish(self, summary: Summary) -> None:
-        """End the run well: `run.json` first, `summary.json` last."""
+        """End the run well: `run.json` first, `summary.json` last.
+
+        Raises:
+            CellwiseError: the run has become another process's.
+        """
+        self._lease.require()
         self.update(status="finished", ended=now())
         write_atomically(self.folder / "summary.json", json.dumps(_finite(summary.to_dict()), indent=2) + "\n")
         self._close(summary)
 
     def fail(self, error: str) -> None:
-        """End the run with its error, in one line."""
+        """End the run with its error, in one line; of a run that has become another's, only this end of it."""
         self.note(error)
+        if self._lease.lost:
+            self._close(None)
+            return
         self.update(status="failed", ended=now(), error=error)
         self._close(None)
 
     def _close(self, summary: Summary | None) -> None:
         self._metrics.close()
         self._log.close()
-        self._lock.close()
+        self._lease.close()
         for mirror in self._mirrors:
             mirror.close(summary)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import os
 import resource
 import shlex
 import sys
@@ -27,9 +26,11 @@ from cellwise.cells.source import cell_source_sha256
 from cellwise.data.loader import SequentialLoader
 from cellwise.errors import CellwiseError
 from cellwise.files import now
+from cellwise.machine import cores
 from cellwise.records.environment import code_sha256, git_state, versions
 from cellwise.records.finished import finished_note, is_finished
 from cellwise.records.identity import identity, run_folder
+from cellwise.records.lease import Lease, take_lease
 from cellwise.records.schema import Parameters, RunInfo, Summary, Throughput
 from cellwise.records.writer import RunWriter
 from cellwise.tasks import build_task
@@ -44,7 +45,7 @@ from cellwise.training.stopping import Stop, StoppedError, stop_signals
 from cellwise.training.tally import Row
 from cellwise.training.trainer import make_trainer
 
-Progress = Callable[[float, str], None]
+Progress = Callable[[float, Row], None]
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def train(
 
     Args:
         config: resolved and plain.
-        progress: called with the share done, 0 to 1, and a line to show.
+        progress: called with the share done, 0 to 1, and each row that is logged.
         own_process: this process does nothing else, so all that it prints goes to the run's log.
         threads: this process's share of the cores, where the configuration gives no number; None: all of them.
 
@@ -91,12 +92,31 @@ def train(
     started = time.perf_counter()
     task = build_task(config["task"]["name"], settings.task)
     settings.optim.require_room(_steps_in_all(settings, task))
-    info = _info(config, settings, task, settings.trainer.threads or threads or os.cpu_count() or 1)
+    with take_lease(folder) as lease:
+        if is_finished(folder) and not settings.again:  # by another process, since the first look
+            return Outcome(folder, finished_note(folder), skipped=True)
+        info = _info(config, settings, task, settings.trainer.threads or threads or cores())
+        return _make(config, settings, task, info, lease, started, progress, own_process=own_process)
+
+
+def _make(
+    config: Mapping[str, Any],
+    settings: RunSettings,
+    task: Task,
+    info: RunInfo,
+    lease: Lease,
+    started: float,
+    progress: Progress | None,
+    *,
+    own_process: bool,
+) -> Outcome:
+    """Train, from the beginning or from where an earlier start was cut off, and write the record."""
+    folder = run_folder(config)
     cut_off = None if settings.again else find_cut_off(folder, info, threads_are_given=bool(settings.trainer.threads))
     if cut_off is not None:
         info = dataclasses.replace(info, threads=cut_off.threads, started=cut_off.started)
     torch.set_num_threads(info.threads)
-    record = RunWriter(folder, info, config, None if cut_off is None else cut_off.logged)
+    record = RunWriter(folder, info, config, None if cut_off is None else cut_off.logged, lease)
     if own_process:
         record.capture_output()
     if cut_off is not None:
@@ -111,8 +131,6 @@ def train(
             trainer.validate(module, loader("valid"), verbose=False)
         fitted = time.perf_counter()
         module.selection.restore(network)
-        if progress is not None and module.patience.is_lost():
-            progress(1.0, f"stopped early at step {module.global_step}")
         trainer.test(module, loader("test"), verbose=False)
         with torch.inference_mode():
             for view in task.views(network.eval()):
@@ -181,7 +199,7 @@ def _prepared(
     def report(row: Row) -> None:
         record.log(row)
         if progress is not None:
-            progress(min(row["step"] / steps_in_all, 1.0), _progress_line(row))
+            progress(1.0 if module.patience.is_lost() else min(row["step"] / steps_in_all, 1.0), row)
 
     module = TrainingModule(
         task,
@@ -264,11 +282,6 @@ def _loader(task: Task, split: Split, settings: RunSettings) -> SequentialLoader
 
 def _steps_in_all(settings: RunSettings, task: Task) -> int:
     return settings.trainer.steps_in_all(len(task.loader("train")))
-
-
-def _progress_line(row: Row) -> str:
-    shown = [name for name in row if name.startswith(("train_", "validation_"))][:1]
-    return f"step {row['step']}" + "".join(f", {name} {row[name]:.4g}" for name in shown)
 
 
 def _count(modules: Any) -> int:
