@@ -91,7 +91,7 @@ def train(
         raise CellwiseError("trainer.accelerator=gpu, but torch sees no GPU here; type trainer=cpu")
     started = time.perf_counter()
     task = build_task(config["task"]["name"], settings.task)
-    settings.optim.require_room(_steps_in_all(settings, task))
+    settings.optim.require_room(settings.trainer.steps_in_all(len(task.loader("train"))))
     with take_lease(folder) as lease:
         if is_finished(folder) and not settings.again:  # by another process, since the first look
             return Outcome(folder, finished_note(folder), skipped=True)
@@ -190,7 +190,7 @@ def _prepared(
             recurrent_flops(cell, r.input_size, r.hidden_size, r.num_layers, directions=r.directions) for r in layers
         ),
     )
-    steps_in_all = _steps_in_all(settings, task)
+    steps_in_all = settings.trainer.steps_in_all(len(task.loader("train")))
     if settings.logger.name == "wandb":
         from cellwise.records.wandb import WandbMirror  # W&B takes 0.4 s to import, so only who asks pays
 
@@ -278,10 +278,6 @@ def _loader(task: Task, split: Split, settings: RunSettings) -> SequentialLoader
     loader = task.loader(split)
     loader.workers = settings.trainer.data_workers
     return loader
-
-
-def _steps_in_all(settings: RunSettings, task: Task) -> int:
-    return settings.trainer.steps_in_all(len(task.loader("train")))
 
 
 def _count(modules: Any) -> int:
