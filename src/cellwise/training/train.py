@@ -246,9 +246,7 @@ def _recorded(record: RunWriter, stop: Stop) -> Iterator[None]:
 
 def _finished_note(objective: Objective, summary: Summary) -> str:
     note = f"{objective.metric} {summary.value:.5g} {objective.unit}".rstrip()
-    if math.isnan(summary.validation):
-        note += "; diverged: no validation gave a number"
-    return note
+    return note if math.isfinite(summary.value) else f"{note}; diverged: not a finite number"
 
 
 def _summary(settings: RunSettings, task: Task, module: TrainingModule, info: RunInfo) -> Summary:
