@@ -46,11 +46,11 @@ def train(
     from cellwise.sweep.plan import plan
 
     runs = plan([*(overrides or []), *_launcher_words(jobs, timeout_minutes)])
-    if multirun:
+    if len(runs) > 1 and not multirun:
+        raise CellwiseError("several values mean a sweep; type `cellwise train -m ...`")
+    if multirun or runs.launcher.name != "local":
         _sweep(runs)
         return
-    if len(runs) > 1:
-        raise CellwiseError("several values mean a sweep; type `cellwise train -m ...`")
     from cellwise.report.progress import progress_bar
     from cellwise.training.train import train as train_one
 
@@ -237,7 +237,7 @@ def _launcher_words(jobs: int | None, timeout_minutes: float | None) -> list[str
 def _sweep(runs: Plan) -> None:
     """Execute a plan with one line a run and a bar over all, then compare; exit code 1 if any failed."""
     from cellwise.report.progress import progress_bar
-    from cellwise.sweep.pool import execute
+    from cellwise.sweep.execute import execute
     from cellwise.sweep.source import PlanSource
 
     with progress_bar() as bar:
@@ -253,7 +253,11 @@ def _sweep(runs: Plan) -> None:
             moved=lambda done: bar(done, len(runs), f"of {len(runs)} runs"),
         )
     failed = [result for result in results if result.status == "failed"]
-    _report(runs[0].folder.parents[1], None, missing_is_error=not failed)
+    study = runs[0].folder.parents[1]
+    if len(results) < len(runs) and not failed:
+        print(f"`cellwise status {study}` tells how far they are; the same command with launcher.wait=true waits")
+        return
+    _report(study, None, missing_is_error=not failed)
     if failed:
         listed = "; ".join(f"{result.run.label}: {result.note}" for result in failed[:3])
         more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
