@@ -94,11 +94,11 @@ class Queue:
         return found
 
     def _submit(self, runs: Sequence[PlannedRun], settings: SlurmSettings) -> list[str]:
-        from submitit import SlurmExecutor
+        from submitit import AutoExecutor
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
         try:
-            executor = SlurmExecutor(self._folder, max_num_timeout=settings.requeues)
+            executor = AutoExecutor(self._folder, cluster="slurm", slurm_max_num_timeout=settings.requeues)
             executor.update_parameters(**sbatch_parameters(settings, runs[0], self.name))
             jobs = executor.submit_array([RunJob(run.config, settings.cores, sys.argv) for run in runs])
         except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError, ValueError) as error:
@@ -128,7 +128,8 @@ class Queue:
         state = re.search(r"JobState=(\S+)", out)
         log = self._folder / f"{job.number}_0_log.err"
         try:
-            said = _last_line(log.read_text(encoding="utf-8", errors="replace"))
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+            said = _last_line("\n".join([line for line in lines if not line.startswith("srun: ")] or lines))
         except OSError:
             said = ""
         told = [part for part in (state.group(1) if state else "", said) if part]
@@ -154,16 +155,16 @@ def sbatch_parameters(settings: SlurmSettings, run: PlannedRun, name: str) -> di
         gpus = 1
     given = {
         "name": name,
-        "partition": settings.partition,
-        "account": settings.account,
+        "slurm_partition": settings.partition,
+        "slurm_account": settings.account,
         "timeout_min": settings.minutes,
         "cpus_per_task": settings.cores,
         "mem_gb": settings.memory_gb,
         "gpus_per_node": gpus or None,
-        "array_parallelism": settings.at_once,
-        "signal_delay_s": settings.grace_seconds,
+        "slurm_array_parallelism": settings.at_once,
+        "slurm_signal_delay_s": settings.grace_seconds,
         # A run goes on from its checkpoint, so a job may be started again: also by SLURM, when a machine is lost.
-        "additional_parameters": {"requeue": True, **(settings.extra or {})},
+        "slurm_additional_parameters": {"requeue": True, **(settings.extra or {})},
     }
     return {key: value for key, value in given.items() if value is not None}
 
