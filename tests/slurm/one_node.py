@@ -162,14 +162,19 @@ class OneNode:
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60)
         return done.stdout
 
+    def cancel_all(self) -> None:
+        """End all jobs."""
+        user = pwd.getpwuid(os.getuid()).pw_name
+        self.run("scancel", f"--user={user}", "--signal=KILL")
+        self.run("scancel", f"--user={user}")
+        deadline = time.monotonic() + 20
+        while self.run("squeue", "-h").strip() and time.monotonic() < deadline:
+            time.sleep(0.1)
+
     def stop(self) -> None:
         """End all jobs and the daemons."""
         if self._daemons:
-            self.run("scancel", "--user", pwd.getpwuid(os.getuid()).pw_name, "--signal=KILL", "--full")
-            self.run("scancel", "--user", pwd.getpwuid(os.getuid()).pw_name)
-            deadline = time.monotonic() + 20
-            while self.run("squeue", "-h").strip() and time.monotonic() < deadline:
-                time.sleep(0.2)
+            self.cancel_all()
         for daemon in reversed(self._daemons):
             daemon.terminate()
             try:
