@@ -39,11 +39,12 @@ def empty_queue(slurm: OneNode) -> Iterator[None]:
 
 
 @pytest.fixture
-def start(slurm: OneNode, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+def start(slurm: OneNode, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """``start("-m", "cellwise.cli", ...)``: Python in the temporary folder, on the cluster's machine."""
+    processes = []
 
     def started(*words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, *words],
             cwd=tmp_path,
             env=slurm.environment,
@@ -51,8 +52,13 @@ def start(slurm: OneNode, tmp_path: Path) -> Callable[..., subprocess.Popen[str]
             stderr=subprocess.PIPE,
             text=True,
         )
+        processes.append(process)
+        return process
 
-    return started
+    yield started
+    for process in processes:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture

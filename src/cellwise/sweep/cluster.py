@@ -6,7 +6,6 @@ be killed: the jobs go on, and the same command finds them in the queue and wait
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from cellwise.records.finished import ended_since, finished_note, is_finished, m
 from cellwise.records.lease import is_being_run
 from cellwise.records.plain import read_json
 from cellwise.records.schema import RunInfo, Summary
+from cellwise.records.store import read_metrics
 from cellwise.sweep.launcher import SlurmSettings
 from cellwise.sweep.plan import PlannedRun
 from cellwise.sweep.pool import Result, Watch
@@ -68,7 +68,7 @@ class _Submitted:
     run: PlannedRun
     job: Job | None  # None: another process makes it
     missed: bool = False  # SLURM did not know it at the last look
-    read: int = 0  # bytes of its metrics.jsonl
+    told: int = 0  # rows that the source has seen
 
 
 class _Cluster:
@@ -173,15 +173,11 @@ class _Cluster:
 
     def _watch_rows(self, one: _Submitted) -> None:
         """Let the source see the rows that a run has logged since the last look, and end it where that says so."""
-        try:
-            with open(one.run.folder / "metrics.jsonl", "rb") as file:
-                file.seek(one.read)
-                new, _, _ = file.read().rpartition(b"\n")
-        except OSError:
-            return
-        one.read += len(new) + 1 if new else 0
-        for line in new.splitlines():
-            reason = self._watch(one.run, json.loads(line))
+        rows = read_metrics(one.run.folder)
+        # A run that was started again logs anew, and the same, what came after its checkpoint.
+        new, one.told = rows[one.told :], max(one.told, len(rows))
+        for row in new:
+            reason = self._watch(one.run, row)
             if reason is not None and self._queue and one.job:
                 self._queue.cancel([one.job])
                 mark_ended(one.run.folder, "pruned", reason)

@@ -7,6 +7,7 @@ failure alone, keeps no numbers of jobs, and starts nothing again by default.
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,8 @@ class Queue:
         try:
             executor = AutoExecutor(self._folder, cluster="slurm", slurm_max_num_timeout=settings.requeues)
             executor.update_parameters(**sbatch_parameters(settings, runs[0], self.name))
-            jobs = executor.submit_array([RunJob(run.config, settings.cores, sys.argv) for run in runs])
+            with redirect_stderr(io.StringIO()):  # submitit prints there what it raises
+                jobs = executor.submit_array([RunJob(run.config, settings.cores, sys.argv) for run in runs])
         except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError, ValueError) as error:
             raise CellwiseError(f"SLURM refuses the runs: {_last_line(str(error))}; see launcher.<key>") from error
         return [job.job_id for job in jobs]

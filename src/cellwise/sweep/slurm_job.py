@@ -13,9 +13,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cellwise.cells.registry import import_cells
 from cellwise.records.finished import is_finished, mark_ended
 from cellwise.records.identity import run_folder
 from cellwise.records.lease import SILENCE_SECONDS, BeingRunError
+from cellwise.training.stopping import StoppedError
 
 
 class RunJob:
@@ -40,10 +42,9 @@ class RunJob:
         """Make the run, and return its note."""
         from submitit.core.utils import UncompletedJobError
 
-        from cellwise.training.stopping import StoppedError
-
         # SIGTERM comes before every end, of a job that is cancelled too; SIGUSR2 is what asks a run to move.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        import_cells(self._config.get("cell_modules") or [])
         sys.argv = self._command
         try:
             return self._train()
