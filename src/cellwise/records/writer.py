@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
@@ -17,10 +16,9 @@ from typing import Any, Protocol
 
 import yaml
 
-from cellwise.errors import CellwiseError
 from cellwise.files import now, write_atomically
 from cellwise.records.finished import is_finished
-from cellwise.records.lease import take_lease
+from cellwise.records.lease import Lease, take_lease, unwritable
 from cellwise.records.schema import RunInfo, Summary, View, save_view
 
 
@@ -46,23 +44,28 @@ class RunWriter:
         info: what `run.json` says at the start.
         config: resolved and plain; becomes `config.yaml`.
         kept_bytes: of an earlier start's `metrics.jsonl`, when the run goes on from its checkpoint; None: begin anew.
+        lease: of the folder, closed with the record; None: it is taken here.
 
     Raises:
         CellwiseError: the folder can't be written, or another process is making this run.
     """
 
-    def __init__(self, folder: Path, info: RunInfo, config: Mapping[str, Any], kept_bytes: int | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        info: RunInfo,
+        config: Mapping[str, Any],
+        kept_bytes: int | None = None,
+        lease: Lease | None = None,
+    ):
         self.folder, self.info = folder, info
         self._mirrors: list[Mirror] = []
+        self._lease = lease or take_lease(folder)
         try:
-            with contextlib.ExitStack() as held:
-                self._lease = held.enter_context(take_lease(folder))
-                self._begin(config, kept_bytes)
-                held.pop_all()
+            self._begin(config, kept_bytes)
         except OSError as error:
-            raise CellwiseError(
-                f"can't write the run's folder {folder}: {error.strerror}; give a folder of yours with runs_dir=..."
-            ) from error
+            self._lease.close()
+            raise unwritable(folder, error) from error
 
     def _begin(self, config: Mapping[str, Any], kept_bytes: int | None) -> None:
         if kept_bytes is None:

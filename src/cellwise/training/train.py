@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import resource
 import shlex
 import signal
@@ -27,9 +26,11 @@ from cellwise.cells.registry import build_cell, cell_info, import_cells
 from cellwise.cells.source import cell_source_sha256
 from cellwise.errors import CellwiseError
 from cellwise.files import now
+from cellwise.machine import cores
 from cellwise.records.environment import code_sha256, git_state, versions
 from cellwise.records.finished import finished_note, is_finished
 from cellwise.records.identity import identity, run_folder
+from cellwise.records.lease import Lease, take_lease
 from cellwise.records.schema import Parameters, RunInfo, Summary, Throughput
 from cellwise.records.writer import RunWriter
 from cellwise.tasks import build_task
@@ -41,7 +42,7 @@ from cellwise.training.seeds import reseed
 from cellwise.training.selection import Selection
 from cellwise.training.settings import RunSettings, TrainerSettings, read
 
-Progress = Callable[[float, str], None]
+Progress = Callable[[float, Row], None]
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def train(
 
     Args:
         config: resolved and plain.
-        progress: called with the share done, 0 to 1, and a line to show.
+        progress: called with the share done, 0 to 1, and each row that is logged.
         own_process: this process does nothing else, so all that it prints goes to the run's log.
         threads: this process's share of the cores, where the configuration gives no number; None: all of them.
 
@@ -86,12 +87,31 @@ def train(
         raise CellwiseError("trainer.accelerator=gpu, but torch sees no GPU here; type trainer=cpu")
     started = time.perf_counter()
     task = build_task(config["task"]["name"], settings.task)
-    info = _info(config, settings, task, settings.trainer.threads or threads or os.cpu_count() or 1)
+    with take_lease(folder) as lease:
+        if is_finished(folder) and not settings.again:  # by another process, since the first look
+            return Outcome(folder, finished_note(folder), skipped=True)
+        info = _info(config, settings, task, settings.trainer.threads or threads or cores())
+        return _make(config, settings, task, info, lease, started, progress, own_process=own_process)
+
+
+def _make(
+    config: Mapping[str, Any],
+    settings: RunSettings,
+    task: Task,
+    info: RunInfo,
+    lease: Lease,
+    started: float,
+    progress: Progress | None,
+    *,
+    own_process: bool,
+) -> Outcome:
+    """Train, from the beginning or from where an earlier start was cut off, and write the record."""
+    folder = run_folder(config)
     cut_off = None if settings.again else find_cut_off(folder, info, threads_are_given=bool(settings.trainer.threads))
     if cut_off is not None:
         info = dataclasses.replace(info, threads=cut_off.threads, started=cut_off.started)
     torch.set_num_threads(info.threads)
-    record = RunWriter(folder, info, config, None if cut_off is None else cut_off.logged)
+    record = RunWriter(folder, info, config, None if cut_off is None else cut_off.logged, lease)
     if own_process:
         record.capture_output()
     if cut_off is not None:
@@ -173,7 +193,7 @@ def _prepared(
     def report(row: Row) -> None:
         record.log(row)
         if progress is not None:
-            progress(min(row["step"] / steps_in_all, 1.0), _progress_line(row))
+            progress(min(row["step"] / steps_in_all, 1.0), row)
 
     module = TrainingModule(
         task,
@@ -271,11 +291,6 @@ def _summary(settings: RunSettings, task: Task, module: TrainingModule, info: Ru
 def _steps_in_all(trainer: TrainerSettings, steps_per_epoch: int) -> int:
     by_epochs = trainer.max_epochs * steps_per_epoch if trainer.max_epochs is not None else sys.maxsize
     return min(by_epochs, trainer.max_steps or sys.maxsize)
-
-
-def _progress_line(row: Row) -> str:
-    shown = [name for name in row if name.startswith(("train_", "validation_"))][:1]
-    return f"step {row['step']}" + "".join(f", {name} {row[name]:.4g}" for name in shown)
 
 
 def _count(modules: Any) -> int:
