@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from cellwise.errors import CellwiseError
+from cellwise.records.tuning import Choice
 from cellwise.sweep.space import Range, Space, Values, draw, parse_space
 
 SPACE: Space = {
@@ -79,9 +80,17 @@ def test_a_place_is_the_inverse_of_the_value_at_it_and_the_ends_are_reached(key:
 
 
 def test_a_space_is_read_as_it_is_written() -> None:
-    plain = {key: dimension.to_plain() for key, dimension in SPACE.items()}
-    assert parse_space(plain, "tune.space") == SPACE
-    assert plain["network.hidden_size"] == {"low": 20, "high": 200, "log": True, "whole": True}
+    written = {
+        "optim.learning_rate": {"low": 1e-6, "high": 1e-2, "log": True},
+        "network.hidden_size": {"low": 20, "high": 200, "log": True, "whole": True},
+        "optim.momentum": {"low": 0, "high": 0.99, "log_of_one_minus": True},
+        "network.dropout": {"low": 0, "high": 0.5},
+        "network.num_layers": {"low": 1, "high": 3, "whole": True},
+        "cell.forget_bias": [0.0, 1.0, None],
+    }
+    assert parse_space(written, "tune.space") == SPACE
+    assert SPACE["network.dropout"].record() == Choice(low=0.0, high=0.5)
+    assert SPACE["cell.forget_bias"].record() == Choice(values=(0.0, 1.0, None))
 
 
 @pytest.mark.parametrize(

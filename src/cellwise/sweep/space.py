@@ -12,11 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from cellwise.errors import CellwiseError, unknown
+from cellwise.records.tuning import Choice, Setting
 
-Setting: TypeAlias = float | int | str | bool | None
 _FORMS = "{low: 1e-4, high: 1e-1, log: true}, or a list of values"
 
 
@@ -58,10 +56,9 @@ class Range:
         """Return the values that are tried before anything runs."""
         return self.at(0.0), self.at(1.0)
 
-    def to_plain(self) -> dict[str, Any]:
-        """Return it as it is written in a study."""
-        flags = {name: True for name in ("log", "log_of_one_minus", "whole") if getattr(self, name)}
-        return {"low": self.low, "high": self.high, **flags}
+    def record(self) -> Choice:
+        """Return it as records hold it."""
+        return Choice(self.low, self.high, self.log, self.log_of_one_minus, self.whole)
 
     def _ends(self) -> tuple[float, float]:
         half = 0.5 if self.whole else 0.0
@@ -86,9 +83,9 @@ class Values:
         """Return the values that are tried before anything runs: all."""
         return self.values
 
-    def to_plain(self) -> list[Setting]:
-        """Return them as they are written in a study."""
-        return list(self.values)
+    def record(self) -> Choice:
+        """Return them as records hold them."""
+        return Choice(values=self.values)
 
 
 Dimension: TypeAlias = Range | Values
@@ -103,6 +100,8 @@ def draw(space: Space, seed: int, number: int) -> dict[str, Setting]:
         seed: of the search.
         number: of the trial, 0 or more; that of a key does not change when others join the space.
     """
+    import numpy as np  # here: reading a study needs none
+
     return {
         key: dimension.at(np.random.default_rng([seed, number, zlib.crc32(key.encode())]).random())
         for key, dimension in space.items()
