@@ -36,11 +36,11 @@ SWEEP = (
 )
 # What may happen to whom, and how often in comparison.
 BLOWS = (
-    *((("run", signal.SIGKILL),) * 5),
+    *((("run", signal.SIGKILL),) * 8),
     *((("run", signal.SIGTERM),) * 2),
-    *((("launcher", signal.SIGKILL),) * 2),
-    *((("launcher", signal.SIGINT),) * 1),
-    *((("fork server", signal.SIGKILL),) * 1),
+    ("launcher", signal.SIGKILL),
+    ("launcher", signal.SIGINT),
+    ("fork server", signal.SIGKILL),
 )
 
 
@@ -120,8 +120,7 @@ def faults(whole: Sequence[Path], shot: Sequence[Path], outputs: Sequence[Path])
             found.append(f"differs: {name}")
         if list(b.parent.glob(f"{b.name}.replaced-*")):
             found.append(f"done twice: {name}")
-        if list((b / "checkpoints").glob("*.tmp")):
-            found.append(f"half a checkpoint left: {name}")
+        found += [f"half a file left: {path.relative_to(b.parents[1])}" for path in b.rglob(".*.tmp")]
     return found
 
 
@@ -130,7 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--pause", type=float, nargs=2, default=(0.3, 1.5), help="seconds between two blows")
+    parser.add_argument("--pause", type=float, nargs=2, default=(0.5, 2.0), help="seconds between two blows")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         here = Path(temporary)

@@ -255,8 +255,8 @@ def _sweep(runs: Plan) -> None:
     failed = [result for result in results if result.status == "failed"]
     _report(runs[0].folder.parents[1], None, missing_is_error=not failed)
     if failed:
-        listed = "; ".join(f"{result.run.label}: {result.note}" for result in failed[:3])
-        more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
+        listed = "; ".join(f"{result.run.label}: {result.note}" for result in failed[:5])
+        more = f"; and {len(failed) - 5} more, named above" if len(failed) > 5 else ""
         stopped = len(runs) - len(results)
         others = f"; stopped before {stopped} others, which the same command runs" if stopped else ""
         raise _RunsFailedError(f"{len(failed)} of {len(runs)} runs failed: {listed}{more}{others}")

@@ -42,43 +42,44 @@ def status(folder: Path) -> tuple[str, str | None]:
 
 
 @pytest.fixture
-def misbehaving(write_cell: Callable[..., Path], tmp_path: Path) -> list[str]:
-    """Override words that bring cells that raise, leave, are killed, and hang, until a file says otherwise."""
+def twelve(write_cell: Callable[..., Path], tmp_path: Path) -> list[str]:
+    """Override words of twelve runs: one raises, one leaves, one hangs, one hoards, until a file says otherwise."""
     mended = f"__import__('pathlib').Path({str(tmp_path / 'mended')!r}).exists()"
     files = [
         write_cell("raising", f"assert {mended}, 'one' + chr(10) + 'two'"),
         write_cell("leaving", f"{mended} or os._exit(3)"),
-        write_cell("killed", f"{mended} or os.kill(os.getpid(), signal.SIGKILL)"),
         write_cell("hanging", f"{mended} or __import__('time').sleep(1000)"),
+        write_cell("hoarding", f"{mended} or [{HOARD}.append(b'x' * 10**9), __import__('time').sleep(0.3)]"),
     ]
-    return [f"cell_modules=[{','.join(map(str, files))}]", "cell=raising,leaving,killed,hanging,rnn,gru", "seed=1"]
+    good = "rnn,gru,lstm,mgu,janet,ugrnn,peephole_lstm,coupled_lstm"
+    return [f"cell_modules=[{','.join(map(str, files))}]", f"cell=raising,leaving,hanging,hoarding,{good}", "seed=1"]
 
 
-def test_runs_that_break_are_named_and_the_others_finish(
-    misbehaving: list[str], tiny_words: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_of_twelve_runs_four_break_in_four_ways_and_are_named_and_run_again(
+    twelve: list[str], tiny_words: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["train", "-m", "--jobs", "2", "--timeout-minutes", "0.25", *tiny_words, *misbehaving]
-    runs = {run.config["cell"]["name"]: run.folder for run in plan([*tiny_words, *misbehaving])}
+    limits = ["launcher.jobs=3", "launcher.timeout_minutes=0.2", "launcher.memory_gb=4"]
+    words = ["train", "-m", *limits, *tiny_words, *twelve]
+    runs = {run.config["cell"]["name"]: run.folder for run in plan([*tiny_words, *twelve])}
 
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == 1
     out, err = capfd.readouterr()
     lines = [line.split() for line in out.splitlines() if line.split()[:1] in (["finished"], ["failed"], ["skipped"])]
-    assert sorted((line[0], line[1]) for line in lines) == [
-        *(("failed", "hanging"), ("failed", "killed"), ("failed", "leaving"), ("failed", "raising")),
-        *(("finished", "gru"), ("finished", "rnn")),
-    ]
+    bad = ["hanging", "hoarding", "leaving", "raising"]
+    assert sorted(line[1] for line in lines if line[0] == "failed") == bad
+    assert sorted(line[1] for line in lines if line[0] == "finished") == sorted(set(runs) - set(bad))
     assert err.count("\n") == 1
-    assert err.startswith("cellwise: 4 of 6 runs failed: raising seed 1: AssertionError: one two; leaving seed 1: ")
+    assert err.startswith("cellwise: 4 of 12 runs failed: raising seed 1: AssertionError: one two; leaving seed 1: ")
+    assert all(f"{name} seed 1: " in err for name in bad)
     assert status(runs["raising"]) == ("failed", "AssertionError: one two")
     assert status(runs["leaving"]) == ("failed", "its process ended with exit code 3 before the run was finished")
-    assert status(runs["hanging"])[1] == "timed out after 15 s; the same command goes on from its last checkpoint"
-    assert status(runs["killed"]) == ("failed", "killed by SIGKILL (out of memory?)")
+    assert status(runs["hanging"])[1] == "timed out after 12 s; the same command goes on from its last checkpoint"
+    assert str(status(runs["hoarding"])[1]).startswith("out of memory: it held ")
     assert "Traceback" in (runs["raising"] / "log.txt").read_text()  # and it is not on the screen
-    finished = {name: folder / "summary.json" for name, folder in runs.items() if (folder / "summary.json").exists()}
-    assert sorted(finished) == ["gru", "rnn"]
-    stamps = {name: path.stat().st_mtime_ns for name, path in finished.items()}
+    stamps = {name: folder / "summary.json" for name, folder in runs.items() if name not in bad}
+    finished = {name: path.stat().st_mtime_ns for name, path in stamps.items()}
 
     (tmp_path / "mended").touch()
     with pytest.raises(SystemExit) as ended:
@@ -86,11 +87,19 @@ def test_runs_that_break_are_named_and_the_others_finish(
     assert ended.value.code == 0
     out, err = capfd.readouterr()
     assert err == ""
-    assert sum(line.startswith("skipped ") for line in out.splitlines()) == 2
-    assert sum(line.startswith("finished ") for line in out.splitlines()) == 4
-    for name, folder in runs.items():
-        assert status(folder) == ("finished", None)
-        assert (folder / "summary.json").stat().st_mtime_ns == stamps.get(name) or name not in stamps
+    ran = [line.split()[1] for line in out.splitlines() if line.startswith("finished ")]
+    assert sorted(ran) == bad
+    assert sum(line.startswith("skipped ") for line in out.splitlines()) == 8
+    assert {name: path.stat().st_mtime_ns for name, path in stamps.items()} == finished
+    assert {status(folder) for folder in runs.values()} == {("finished", None)}
+
+
+def test_a_run_that_is_killed_each_time_is_a_failure(tiny_words: list[str], write_cell: Callable[..., Path]) -> None:
+    file = write_cell("dying", "os.kill(os.getpid(), signal.SIGKILL)")
+    [run] = plan([*tiny_words, f"cell_modules=[{file}]", "cell=dying"])
+    (result,) = execute([run])
+    assert (result.status, result.note) == ("failed", "killed by SIGKILL (out of memory?)")
+    assert status(run.folder) == ("failed", result.note)
 
 
 def test_results_come_in_the_order_of_the_plan_and_say_how_far_it_is(tiny_words: list[str]) -> None:

@@ -70,6 +70,8 @@ class RunWriter:
     def _begin(self, config: Mapping[str, Any], kept_bytes: int | None) -> None:
         if kept_bytes is None:
             _make_room(self.folder)
+        for half in self.folder.rglob(".*.tmp"):  # of a process that was killed while it wrote
+            half.unlink()
         for part in ("views", "checkpoints"):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
         write_atomically(self.folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
