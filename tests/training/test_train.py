@@ -19,8 +19,8 @@ from cellwise.records.identity import run_folder
 from cellwise.tasks import build_task
 from cellwise.tasks.language.network import LanguageModel
 from cellwise.tasks.language.task import LanguageTask
-from cellwise.training.module import Row
 from cellwise.training.settings import read
+from cellwise.training.tally import Row
 from cellwise.training.train import train
 
 Tiny = Callable[..., dict[str, Any]]

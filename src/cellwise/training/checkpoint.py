@@ -30,9 +30,9 @@ class Checkpoints:
         self.folder, self._every = folder, every_seconds
         self._last = time.monotonic()
 
-    def due(self) -> bool:
-        """Whether it is time for one."""
-        return self._every is not None and time.monotonic() - self._last >= self._every
+    def due(self, *, now: bool = False) -> bool:
+        """Whether it is time for one; `now`: whether there will be no other time."""
+        return self._every is not None and (now or time.monotonic() - self._last >= self._every)
 
     def save(self, trainer: pl.Trainer) -> Path:
         """Write one, and remove all but the last two; returns the file."""
