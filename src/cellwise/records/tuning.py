@@ -119,7 +119,7 @@ class Tuned:
 
 
 @dataclass(frozen=True)
-class Search:
+class TuningRecord:
     """`search.json`: what tuning found for each combination."""
 
     objective: str
@@ -128,7 +128,7 @@ class Search:
     tuned: tuple[Tuned, ...]
 
 
-def read_search(study: Path) -> Search | None:
+def read_tuning(study: Path) -> TuningRecord | None:
     """Return what tuning found for a study; None where nothing was tuned.
 
     Args:
@@ -143,16 +143,16 @@ def read_search(study: Path) -> Search | None:
     plain = read_json(path)
     if not isinstance(plain, dict) or plain.get("schema") != SCHEMA:
         raise CellwiseError(f"{path}: no search of schema {SCHEMA}; remove it, and the study's command writes it anew")
-    found: Search = from_plain(Search, plain, str(path))
+    found: TuningRecord = from_plain(TuningRecord, plain, str(path))
     return found
 
 
-def write_search(study: Path, found: Search) -> Path:
+def write_tuning(study: Path, found: TuningRecord) -> Path:
     """Write `search.json`, with what an earlier command found for other combinations, and return its path."""
-    before = read_search(study)
+    before = read_tuning(study)
     labels = {tuned.label for tuned in found.tuned}
     kept = [tuned for tuned in before.tuned if tuned.label not in labels] if before else []
-    both = Search(found.objective, found.direction, found.unit, (*kept, *found.tuned))
+    both = TuningRecord(found.objective, found.direction, found.unit, (*kept, *found.tuned))
     path = study / TUNING / "search.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, as_json({"schema": SCHEMA, **to_plain(both)}))

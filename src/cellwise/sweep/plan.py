@@ -134,7 +134,7 @@ def plan(overrides: Sequence[str], sweep: Mapping[str, Sequence[Any]] | None = N
     Raises:
         CellwiseError: an unknown key or choice, a bad value, a seed that is no whole number.
     """
-    fixed, swept = _split(overrides, sweep or {})
+    fixed, swept = split(overrides, sweep or {})
     for key in ("study", "runs_dir"):
         if key in swept:
             raise CellwiseError(f"{key} can't be swept: a sweep is one study in one folder; give one {key}")
@@ -144,8 +144,8 @@ def plan(overrides: Sequence[str], sweep: Mapping[str, Sequence[Any]] | None = N
     return Plan(fixed, swept)
 
 
-def _split(overrides: Sequence[str], sweep: Mapping[str, Sequence[Any]]) -> tuple[list[str], dict[str, list[str]]]:
-    """Overrides with one value, and swept keys with their values as text."""
+def split(overrides: Sequence[str], sweep: Mapping[str, Sequence[Any]]) -> tuple[list[str], dict[str, list[str]]]:
+    """Return overrides with one value, and swept keys with their values as text; see `plan`."""
     swept = {
         key: [_text(v) for v in (values if isinstance(values, list) else [values])] for key, values in sweep.items()
     }

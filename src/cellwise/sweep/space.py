@@ -43,7 +43,13 @@ class Range:
         value = math.exp(place) if self.log else 1 - math.exp(-place) if self.log_of_one_minus else place
         if self.whole:
             return min(max(round(value), int(self.low)), int(self.high))
-        # Machines disagree about the last digit of a logarithm, and another digit would be another run.
+        return self.near(value)
+
+    def near(self, value: float) -> float:
+        """Return a number of the range with six digits.
+
+        Machines disagree about the last digit of a logarithm, and another digit would be another run.
+        """
         return min(max(float(f"{value:.6g}"), self.low), self.high)
 
     def place(self, value: float) -> float:
