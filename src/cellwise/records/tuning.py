@@ -67,6 +67,11 @@ class Trial:
     seconds: float | None = None
     error: str | None = None
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it came to an end, a good one or not."""
+        return self.state in ("finished", "pruned", "failed")
+
 
 @dataclass(frozen=True)
 class Best:

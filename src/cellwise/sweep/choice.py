@@ -7,8 +7,18 @@ from collections.abc import Mapping, Sequence
 
 from cellwise.compare.best_of_k import counted, plug_in, unbiased
 from cellwise.errors import CellwiseError
-from cellwise.records.tuning import Best, ExpectedBest, Importance, Trial, Tuned, TuningRecord
+from cellwise.records.tuning import (
+    Best,
+    ExpectedBest,
+    Importance,
+    Trial,
+    Tuned,
+    TuningRecord,
+    write_trials,
+    write_tuning,
+)
 from cellwise.sweep.importance import importance
+from cellwise.sweep.plan import PlannedRun
 from cellwise.sweep.tuning import Combination, Tuning
 from cellwise.tasks.objective import Objective
 
@@ -22,6 +32,31 @@ def best_trial(trials: Sequence[Trial], objective: Objective) -> Trial | None:
         if best is None or best.validation is None or objective.better(trial.validation, best.validation):
             best = trial
     return best
+
+
+def write_choice(tuning: Tuning, trials: Mapping[str, Sequence[Trial]]) -> TuningRecord:
+    """Write `search.json` and `trials.csv` of tuning, and return the first.
+
+    Args:
+        tuning: as planned.
+        trials: of each combination, by label.
+    """
+    record = conclude(tuning, trials)
+    write_trials(tuning.folder, [(combination.swept, trials[combination.label]) for combination in tuning.combinations])
+    write_tuning(tuning.folder, record)
+    return record
+
+
+def confirming(tuning: Tuning, record: TuningRecord) -> list[PlannedRun]:
+    """Return the runs that confirm what was chosen, seeds varying slowest, so that every cell has a result early.
+
+    Args:
+        tuning: as planned.
+        record: what tuning found; a combination of which no trial finished has no runs.
+    """
+    best = {tuned.label: tuned.best for tuned in record.tuned if tuned.best is not None}
+    plans = [tuning.confirming(c, best[c.label].settings) for c in tuning.combinations if c.label in best]
+    return [plan[number] for number in range(len(tuning.confirm_seeds)) for plan in plans]
 
 
 def conclude(tuning: Tuning, trials: Mapping[str, Sequence[Trial]]) -> TuningRecord:
@@ -72,8 +107,7 @@ def _expected_best(trials: Sequence[Trial], objective: Objective) -> ExpectedBes
     for trial in trials:
         if trial.state in values and trial.validation is not None:
             values[trial.state].append(trial.validation)
-    ended = sum(trial.state in ("finished", "pruned", "failed") for trial in trials)
-    without = ended - sum(map(len, values.values()))
+    without = sum(trial.has_ended for trial in trials) - sum(map(len, values.values()))
     x = counted(values["finished"], values["pruned"], without, objective.direction)
     if x.size == 0:
         return None

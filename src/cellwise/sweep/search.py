@@ -19,7 +19,7 @@ from cellwise.records.tuning import Trial
 from cellwise.sweep.ledger import Claim, GridLedger, Ledger, Outcome
 from cellwise.sweep.plan import PlannedRun
 from cellwise.sweep.pool import Result
-from cellwise.sweep.tuning import Combination, Tuning
+from cellwise.sweep.tuning import Tuning
 
 _LOOK_SECONDS = 1.0  # between two looks into a ledger that has nothing to claim at present
 
@@ -51,7 +51,7 @@ class Search:
 
     def __len__(self) -> int:
         """How many runs there will be; fewer where trials are pruned."""
-        return len(self._tuning.combinations) * self._tuning.tune.trials * len(self._tuning.tune.seeds)
+        return self._tuning.trials * len(self._tuning.tune.seeds)
 
     def take(self) -> PlannedRun | None:
         """Return the next run, of a trial that was begun before another is claimed.
@@ -89,16 +89,12 @@ class Search:
             return None
         return f"pruned at step {row['step']}: {self._key} {value:.4g} falls behind ({self._tuning.tune.prune})"
 
-    def ended(self, result: Result) -> None:
-        """Take the end of a run; that of a trial's last run, or of one that failed or was pruned, is the trial's."""
-        begun = self._begun[id(result.run)]
-        begun.results[id(result.run)] = result
-        broken = result.status in ("failed", "pruned")
-        if begun.told or (not broken and len(begun.results) < len(begun.runs)):
-            return
-        begun.told = True
-        self._queued = deque(run for run in self._queued if self._begun[id(run)] is not begun)
-        self._ledger.tell(begun.claim, self._outcome(begun, result))
+    def told(self, result: Result) -> str:
+        """Take the end of a run, and return what to say of it: its validation; test is no business of tuning."""
+        self._ended(self._begun[id(result.run)], result)
+        if result.status != "finished":
+            return result.note
+        return f"validation {self._tuning.objective.metric} {_validation(result.run.folder):.5g}"
 
     def label(self, run: PlannedRun) -> str:
         """Return how a person names a run: `lstm trial 3`."""
@@ -106,9 +102,13 @@ class Search:
         seed = f" seed {run.config['seed']}" if len(self._tuning.tune.seeds) > 1 else ""
         return f"{claim.combination.label} trial {claim.number}{seed}"
 
-    def trials(self, combination: Combination) -> list[Trial]:
-        """Return the trials of a combination by number."""
-        return self._ledger.trials(combination)
+    def trials(self) -> dict[str, list[Trial]]:
+        """Return the trials of each combination by number, by the combination's label."""
+        return {each.label: self._ledger.trials(each) for each in self._tuning.combinations}
+
+    def ended(self) -> int:
+        """Return how many trials have ended."""
+        return sum(trial.has_ended for each in self.trials().values() for trial in each)
 
     def close(self) -> None:
         """Let go of what is claimed and has not ended; the same command goes on with it."""
@@ -126,6 +126,16 @@ class Search:
         write_plan(run.folder for run in runs)
         for row in read_metrics(runs[0].folder):  # of an earlier start: a pruner looks back
             self.watch(runs[0], row)
+
+    def _ended(self, begun: _Begun, result: Result) -> None:
+        """The end of a trial's last run, or of one that failed or was pruned, is the trial's."""
+        begun.results[id(result.run)] = result
+        broken = result.status in ("failed", "pruned")
+        if begun.told or (not broken and len(begun.results) < len(begun.runs)):
+            return
+        begun.told = True
+        self._queued = deque(run for run in self._queued if self._begun[id(run)] is not begun)
+        self._ledger.tell(begun.claim, self._outcome(begun, result))
 
     def _outcome(self, begun: _Begun, last: Result) -> Outcome:
         seconds = sum(_seconds(run.folder) for run in begun.runs)

@@ -87,6 +87,11 @@ class Tuning:
                 raise CellwiseError(f"the sweep means {combination.label} twice; give each value once")
 
     @property
+    def trials(self) -> int:
+        """How many trials there are, of all combinations together."""
+        return len(self.combinations) * self.tune.trials
+
+    @property
     def tuning_folder(self) -> Path:
         """Where the runs of trials lie, a study of its own inside the study's folder."""
         return self.folder / TUNING
