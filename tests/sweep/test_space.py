@@ -79,6 +79,12 @@ def test_a_place_is_the_inverse_of_the_value_at_it_and_the_ends_are_reached(key:
             assert dimension.place(value) == pytest.approx(u, abs=1e-5)
 
 
+def test_the_place_of_a_listed_value_is_inside_its_part() -> None:
+    dimension = SPACE["cell.forget_bias"]
+    assert [dimension.place(value) for value in (0.0, 1.0, None)] == pytest.approx([1 / 6, 1 / 2, 5 / 6])
+    assert [dimension.at(dimension.place(value)) for value in (0.0, 1.0, None)] == [0.0, 1.0, None]
+
+
 def test_a_space_is_read_as_it_is_written() -> None:
     written = {
         "optim.learning_rate": {"low": 1e-6, "high": 1e-2, "log": True},

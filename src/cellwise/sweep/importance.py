@@ -4,8 +4,9 @@ A random forest is fitted to what the trials scored on validation; of its varian
 to each setting alone, and what is left to settings together.
 
 Differences: Optuna's evaluator gives the shares of single settings, so their interactions are not told apart. It lays
-the space out linearly; it is given the places in the space instead (`cellwise.sweep.space`), so that a range on a
-logarithmic scale counts by its logarithm, as in the authors' code.
+the space out linearly, and a list of values as columns of ones and noughts that can't all occur; it is given the places
+in the space instead (`cellwise.sweep.space`). So a range on a logarithmic scale counts by its logarithm, as in the
+authors' code, and each value of a list by its part.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from cellwise.errors import CellwiseError
 from cellwise.records.tuning import Importance, Trial
-from cellwise.sweep.space import Space, Values
+from cellwise.sweep.space import Space
 
 LEAST_TRIALS = 8  # below, a forest says nothing
 
@@ -39,21 +40,10 @@ def importance(space: Space, trials: Sequence[Trial]) -> Importance:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study()
-    distributions = {key: _distribution(optuna, dimension) for key, dimension in space.items()}
+    distributions: dict[str, Any] = {key: optuna.distributions.FloatDistribution(0.0, 1.0) for key in space}
     for trial in finished:
-        params = {key: _place(space, key, trial) for key in space}
+        params = {key: dimension.place(trial.settings[key]) for key, dimension in space.items()}
         study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=trial.validation))
     found = optuna.importance.FanovaImportanceEvaluator(seed=0).evaluate(study)
     alone = {key: float(found[key]) for key in space}
     return Importance(alone, max(0.0, 1.0 - sum(alone.values())), len(finished))
-
-
-def _distribution(optuna: Any, dimension: Any) -> Any:
-    if isinstance(dimension, Values):
-        return optuna.distributions.CategoricalDistribution(dimension.values)
-    return optuna.distributions.FloatDistribution(0.0, 1.0)
-
-
-def _place(space: Space, key: str, trial: Trial) -> Any:
-    dimension, setting = space[key], trial.settings[key]
-    return setting if isinstance(dimension, Values) else dimension.place(float(setting or 0.0))

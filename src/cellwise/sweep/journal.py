@@ -155,7 +155,7 @@ class _Attempts:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message=".*already reported.*")
                 trial.report(value, step)
-            return trial.should_prune()
+            return bool(trial.should_prune())  # a NumPy one
         except UpdateFinishedTrialError:  # another launcher took the trial over
             return False
 

@@ -52,8 +52,9 @@ class Range:
         """
         return min(max(float(f"{value:.6g}"), self.low), self.high)
 
-    def place(self, value: float) -> float:
+    def place(self, setting: Setting) -> float:
         """Return where a value lies: the inverse of `at`."""
+        value = float(setting or 0)
         left, right = self._ends()
         scaled = math.log(value) if self.log else -math.log1p(-value) if self.log_of_one_minus else value
         return min(max((scaled - left) / (right - left), 0.0), 1.0)
@@ -84,6 +85,10 @@ class Values:
     def at(self, u: float) -> Setting:
         """Return the value at a place, 0 at the first and 1 at the last."""
         return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
+
+    def place(self, value: Setting) -> float:
+        """Return where a value lies: the middle of its part."""
+        return (self.values.index(value) + 0.5) / len(self.values)
 
     def corners(self) -> tuple[Setting, ...]:
         """Return the values that are tried before anything runs: all."""
