@@ -27,7 +27,9 @@ SPACE: Space = {
     "network.hidden_size": Range(4, 64, log=True, whole=True),
     "cell.bias": Values((True, None, "x")),
 }
-CELLS = [Combination(cell, {"cell": cell}, (f"cell={cell}",), f"{cell}-0000000{n}") for n, cell in enumerate("abc")]
+CELLS = [
+    Combination(cell, cell, {"cell": cell}, (f"cell={cell}",), f"{cell}-0000000{n}") for n, cell in enumerate("abc")
+]
 
 
 def tune(trials: int = 4, sampler: Sampler = "random", prune: Pruner | None = None) -> Tune:

@@ -7,7 +7,7 @@ from cellwise.sweep.ledger import Claim, GridLedger, Outcome
 from cellwise.sweep.space import Values
 from cellwise.sweep.tuning import Combination
 
-CELLS = [Combination(cell, {"cell": cell}, (f"cell={cell}",), f"{cell}-00000000") for cell in ("rnn", "gru")]
+CELLS = [Combination(cell, cell, {"cell": cell}, (f"cell={cell}",), f"{cell}-00000000") for cell in ("rnn", "gru")]
 
 
 def test_each_combination_of_values_is_claimed_once_and_cells_take_turns() -> None:

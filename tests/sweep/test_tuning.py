@@ -44,6 +44,14 @@ def test_each_swept_combination_is_tuned_alike() -> None:
     assert (tuning.objective.metric, tuning.objective.direction) == ("mse", "min")
 
 
+def test_a_swept_cell_may_bring_options() -> None:
+    tuning = Tuning(study(sweep={"cell": ["rnn", "coupled_lstm cell.peepholes=true"]}), [])
+    coupled = tuning.combinations[1]
+    assert (coupled.label, coupled.cell) == ("coupled_lstm cell.peepholes=true", "coupled_lstm")
+    assert coupled.swept == {"cell": "coupled_lstm cell.peepholes=true"}
+    assert tuning.trial(coupled, {"optim.learning_rate": 0.01})[0].config["cell"]["peepholes"] is True
+
+
 def test_the_cell_need_not_be_swept() -> None:
     tuning = Tuning(study(sweep={"data.length": [10]}), ["cell=gru"])
     assert [(c.label, c.swept) for c in tuning.combinations] == [

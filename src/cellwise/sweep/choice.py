@@ -75,7 +75,7 @@ def _tuned(tuning: Tuning, combination: Combination, trials: Sequence[Trial]) ->
     shares, missing = _importance(tuning, trials)
     return Tuned(
         label=combination.label,
-        cell=combination.swept["cell"],
+        cell=combination.cell,
         swept=combination.swept,
         how=tuning.how,
         counts=dict(Counter(trial.state for trial in trials)),

@@ -20,7 +20,7 @@ from cellwise.records.identity import run_folder
 from cellwise.records.plain import to_plain
 from cellwise.records.tuning import TUNING, How, Setting
 from cellwise.settings import typed
-from cellwise.sweep.plan import Plan, PlannedRun, split
+from cellwise.sweep.plan import Plan, PlannedRun, choice_words, split
 from cellwise.sweep.space import Dimension, Space, Values
 from cellwise.sweep.study import StudyFile
 from cellwise.tasks import read_objective
@@ -32,12 +32,14 @@ class Combination:
 
     Attributes:
         label: `lstm`; with other swept keys `lstm data.length=50`.
+        cell: its name.
         swept: the keys with their values, `cell` among them.
         words: its overrides.
         name: the label and 8 hexadecimal digits of all that decides its trials but their number.
     """
 
     label: str
+    cell: str
     swept: Mapping[str, str]
     words: tuple[str, ...]
     name: str
@@ -144,16 +146,16 @@ class Tuning:
         words = _words(choice)
         [run, *_] = self._tuning_runs(words, lowest)
         self._tuning_runs(words, self._corner(-1))
-        cell = run.config["cell"]["name"]
-        label = " ".join([cell, *(word for word in words if not word.startswith("cell="))])
+        swept = {"cell": run.config["cell"]["name"], **choice}
+        label = " ".join([swept["cell"], *(f"{key}={value}" for key, value in choice.items() if key != "cell")])
         # With more trials the same trials go on; with anything else changed they are others.
         counted = json.dumps([run.folder.parent.name, to_plain(replace(self.how, trials=0))], sort_keys=True)
         name = f"{label}-{hashlib.sha256(counted.encode()).hexdigest()[:8]}"
-        return Combination(label, {"cell": cell, **choice}, words, name)
+        return Combination(label, run.config["cell"]["name"], swept, words, name)
 
 
 def _words(choice: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(f"{key}={value}" for key, value in choice.items())
+    return tuple(word for key, value in choice.items() for word in choice_words(key, value))
 
 
 def _refuse(words: Sequence[str]) -> None:
