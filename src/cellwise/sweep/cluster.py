@@ -68,7 +68,10 @@ class _Submitted:
     run: PlannedRun
     job: Job | None  # None: another process makes it
     missed: bool = False  # SLURM did not know it at the last look
-    told: int = 0  # rows that the source has seen
+    told: int = 0  # rows that the source has seen, or need not see
+
+    def __post_init__(self) -> None:
+        self.told = len(read_metrics(self.run.folder))  # of an earlier start
 
 
 class _Cluster:

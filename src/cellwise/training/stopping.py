@@ -42,7 +42,7 @@ class Stop:
         self.by: signal.Signals | None = None
         self.can_wait = False
         self._heard = 0.0
-        # Who ignores one has a reason: a sweep's processes leave Ctrl-C to their launcher, SLURM's jobs SIGTERM to SLURM.
+        # Who ignores one has a reason: a sweep's processes leave Ctrl-C to their launcher, SLURM's SIGTERM to SLURM.
         self._ignored = [number for number in SIGNALS if signal.getsignal(number) == signal.SIG_IGN]
 
     def listen(self) -> None:

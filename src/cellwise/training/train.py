@@ -34,7 +34,8 @@ from cellwise.records.lease import Lease, take_lease
 from cellwise.records.schema import Parameters, RunInfo, Summary, Throughput
 from cellwise.records.writer import RunWriter
 from cellwise.tasks import build_task
-from cellwise.tasks.contract import Objective, Split, Task
+from cellwise.tasks.contract import Split, Task
+from cellwise.tasks.objective import Objective
 from cellwise.training.checkpoint import Checkpoints
 from cellwise.training.module import TrainingModule
 from cellwise.training.resume import find_cut_off
