@@ -47,9 +47,16 @@ def test_each_swept_combination_is_tuned_alike() -> None:
 def test_a_swept_cell_may_bring_options() -> None:
     tuning = Tuning(study(sweep={"cell": ["rnn", "coupled_lstm cell.peepholes=true"]}), [])
     coupled = tuning.combinations[1]
-    assert (coupled.label, coupled.cell) == ("coupled_lstm cell.peepholes=true", "coupled_lstm")
-    assert coupled.swept == {"cell": "coupled_lstm cell.peepholes=true"}
+    assert (coupled.label, coupled.cell, coupled.swept) == ("coupled_lstm", "coupled_lstm", {"cell": "coupled_lstm"})
     assert tuning.trial(coupled, {"optim.learning_rate": 0.01})[0].config["cell"]["peepholes"] is True
+
+
+def test_a_cell_with_and_without_an_option_is_called_by_what_differs() -> None:
+    tuning = Tuning(study(sweep={"cell": ["coupled_lstm", "coupled_lstm cell.peepholes=true"]}), [])
+    assert [(c.label, c.swept["cell"], c.cell) for c in tuning.combinations] == [
+        ("coupled_lstm", "coupled_lstm", "coupled_lstm"),
+        *[("coupled_lstm cell.peepholes=true", "coupled_lstm cell.peepholes=true", "coupled_lstm")],
+    ]
 
 
 def test_the_cell_need_not_be_swept() -> None:
