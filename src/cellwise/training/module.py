@@ -99,7 +99,7 @@ class TrainingModule(pl.LightningModule):
         """Write a row when it is time."""
         self.train_seconds += time.perf_counter() - self._started
         self._epoch_ended = batch_idx + 1 == self.trainer.num_training_batches
-        if self.global_step % self.log_every_steps == 0 or self.global_step == self.trainer.max_steps:
+        if self.global_step % self.log_every_steps == 0:
             self._write_row()
         if self._is_between_steps():
             self._save_when_due()
@@ -107,6 +107,11 @@ class TrainingModule(pl.LightningModule):
     def on_validation_end(self) -> None:
         """Keep what a validation in training cost."""
         if self.trainer.state.fn == TrainerFn.FITTING:
+            self._save_when_due()
+
+    def on_train_epoch_end(self) -> None:
+        """Keep an epoch whose end no validation follows; Lightning comes here from the middle of the last one too."""
+        if self._epoch_ended and self.validated_step != self.global_step:
             self._save_when_due()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -174,7 +179,7 @@ class TrainingModule(pl.LightningModule):
         self._require_finite(row)
 
     def _save_when_due(self) -> None:
-        if self.checkpoints is not None and self.checkpoints.due():
+        if self.checkpoints is not None and (self.checkpoints.due() or False):
             self.checkpoints.save(self.trainer)
 
     def _is_between_steps(self) -> bool:

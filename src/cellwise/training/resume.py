@@ -33,12 +33,14 @@ class CutOff:
         logged: bytes of `metrics.jsonl` that were written before it.
         threads: that it ran with; they change bits.
         started: when it began.
+        loader: where the loader of the training split stood.
     """
 
     checkpoint: Path
     logged: int
     threads: int
     started: str
+    loader: Mapping[str, Any]
 
 
 def find_cut_off(folder: Path, now: RunInfo, *, threads_are_given: bool) -> CutOff | None:
@@ -57,7 +59,9 @@ def find_cut_off(folder: Path, now: RunInfo, *, threads_are_given: bool) -> CutO
         return None
     try:
         then = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        kept = torch.load(checkpoint, map_location="cpu", weights_only=True)["cellwise"]
+        kept = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        (loader,) = kept["loops"]["fit_loop"]["state_dict"]["combined_loader"]
+        logged = kept["cellwise"]["logged"]
     except (OSError, ValueError, KeyError):
         return None  # no record of what it was: nothing can be said of its bits
     changed = what_changed(then, now.to_dict())
@@ -68,7 +72,7 @@ def find_cut_off(folder: Path, now: RunInfo, *, threads_are_given: bool) -> CutO
             f"{folder} was cut off at step {int(checkpoint.name.split('-')[1])} and can't go on to the same result: "
             f"changed since then: {', '.join(changed)}; change it back, or type again=true to start over"
         )
-    return CutOff(checkpoint, kept["logged"], then["threads"], then["started"])
+    return CutOff(checkpoint, logged, then["threads"], then["started"], loader)
 
 
 def what_changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -100,7 +100,10 @@ def train(
         network, module, trainer = _prepared(config, settings, task, record, progress)
         setup_seconds = time.perf_counter() - started
         checkpoint = None if cut_off is None else cut_off.checkpoint
-        trainer.fit(module, task.loader("train"), task.loader("valid"), ckpt_path=checkpoint, weights_only=True)
+        loader = task.loader("train")
+        if cut_off is not None:
+            loader.load_state_dict(cut_off.loader)  # Lightning does not where an epoch had ended without validation
+        trainer.fit(module, loader, task.loader("valid"), ckpt_path=checkpoint, weights_only=True)
         if module.validated_step != module.global_step:
             trainer.validate(module, task.loader("valid"), verbose=False)
         fitted = time.perf_counter()
