@@ -38,6 +38,8 @@ MOMENTS = {  # by how validation lies: at an epoch's end, within epochs and acro
     "by_epochs": (),
     "by_steps": ("trainer.validate_every_steps=2",),
     "mid_epoch_end": ("trainer.max_steps=8",),
+    "by_steps_alone": ("trainer.max_epochs=null", "trainer.max_steps=12", "trainer.validate_every_steps=3"),
+    "without_epochs": ("trainer.max_epochs=null", "trainer.max_steps=12"),
 }
 
 
