@@ -27,6 +27,7 @@ data_app = typer.Typer(help="Data sets: list, fetch, verify.", no_args_is_help=T
 app.add_typer(data_app, name="data")
 
 Overrides = Annotated[list[str] | None, typer.Argument(help="key=value, as in conf/; for example cell=gru seed=1")]
+Run = Annotated[Path, typer.Argument(help="A finished run's folder, runs/<study>/<cell>-<8 hex>/seed-<n>.")]
 CellModules = Annotated[str, typer.Option(help="Modules or .py files that register cells, comma-separated.")]
 Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Runs at a time; default: one a core.")]
 Timeout = Annotated[
@@ -135,7 +136,7 @@ def status(folder: Annotated[Path, typer.Argument(help="A study's folder of runs
 
 @app.command()
 def rerun(
-    run: Annotated[Path, typer.Argument(help="A finished run's folder, runs/<study>/<cell>-<8 hex>/seed-<n>.")],
+    run: Run,
 ) -> None:
     """Repeat a run from its record and report the first difference, or none; the record stays as it is."""
     from cellwise.report.progress import progress_bar
@@ -151,8 +152,26 @@ def rerun(
 
 
 @app.command()
+def extend(
+    run: Run,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Epochs in all, not more of them.")] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Steps in all, for a run that counts them.")
+    ] = None,
+) -> None:
+    """Train a finished run on: the longer run gets its own folder, with the bits of one that long from the start."""
+    from cellwise.report.progress import progress_bar
+    from cellwise.training.extend import extend as train_on
+
+    with progress_bar() as bar:
+        outcome = train_on(run, epochs=epochs, steps=steps, progress=lambda share, line: bar(share, 1, line))
+    print(outcome.note)
+    print(f"record: {outcome.folder}")
+
+
+@app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="A finished run's folder, runs/<study>/<cell>-<8 hex>/seed-<n>.")],
+    run: Run,
     onnx: Annotated[Path, typer.Option("--onnx", help="The file to write, for example lstm.onnx.")],
 ) -> None:
     """Export a run's trained recurrent layer, with dynamic time, batch and lengths."""

@@ -46,25 +46,28 @@ class RunWriter:
         info: what `run.json` says at the start.
         config: resolved and plain; becomes `config.yaml`.
         kept_bytes: of an earlier start's `metrics.jsonl`, when the run goes on from its checkpoint; None: begin anew.
+        rows: what `metrics.jsonl` begins with, when the run begins anew as the extension of a shorter one.
 
     Raises:
         CellwiseError: the folder can't be written, or another process is making this run.
     """
 
-    def __init__(self, folder: Path, info: RunInfo, config: Mapping[str, Any], kept_bytes: int | None = None):
+    def __init__(
+        self, folder: Path, info: RunInfo, config: Mapping[str, Any], kept_bytes: int | None = None, rows: bytes = b""
+    ):
         self.folder, self.info = folder, info
         self._mirrors: list[Mirror] = []
         try:
             with contextlib.ExitStack() as held:
                 self._lease = held.enter_context(take_lease(folder))
-                self._begin(config, kept_bytes)
+                self._begin(config, kept_bytes, rows)
                 held.pop_all()
         except OSError as error:
             raise CellwiseError(
                 f"can't write the run's folder {folder}: {error.strerror}; give a folder of yours with runs_dir=..."
             ) from error
 
-    def _begin(self, config: Mapping[str, Any], kept_bytes: int | None) -> None:
+    def _begin(self, config: Mapping[str, Any], kept_bytes: int | None, rows: bytes) -> None:
         if kept_bytes is None:
             _make_room(self.folder)
         for part in ("views", "checkpoints"):
@@ -73,6 +76,7 @@ class RunWriter:
         self._write_info()
         self._metrics = open(self.folder / "metrics.jsonl", "ab")  # noqa: SIM115 (open for the run)
         self._metrics.truncate(kept_bytes or 0)
+        self._metrics.write(rows)
         self._log = open(self.folder / "log.txt", "a", encoding="utf-8")  # noqa: SIM115
 
     def mirror(self, mirror: Mirror) -> None:

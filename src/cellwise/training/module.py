@@ -40,6 +40,7 @@ class TrainingModule(pl.LightningModule):
         log_every_steps: steps of one training row.
         checkpoints: of a run that may be cut off; None for none.
         logged: how many bytes of rows are written, for the checkpoint.
+        steps_in_all: after which the run ends; its last step gets a checkpoint, from which more epochs can go on.
     """
 
     def __init__(
@@ -54,11 +55,12 @@ class TrainingModule(pl.LightningModule):
         log_every_steps: int,
         checkpoints: Checkpoints | None = None,
         logged: Callable[[], int] = lambda: 0,
+        steps_in_all: int = 1,
     ):
         super().__init__()
         self.task, self.network, self.optim, self.seed = task, network, optim, seed
         self.report, self.selection, self.log_every_steps = report, selection, log_every_steps
-        self.checkpoints, self._logged = checkpoints, logged
+        self.checkpoints, self._logged, self.steps_in_all = checkpoints, logged, steps_in_all
         self.examples = 0
         self.train_seconds = 0.0
         self.validated_step = -1
@@ -123,7 +125,7 @@ class TrainingModule(pl.LightningModule):
             "train_seconds": self.train_seconds,
             "validated_step": self.validated_step,
             "epoch": self._epoch,
-            "selected": (self.selection.value, self.selection.step),
+            "selected": self.selection.state(),
             "logged": self._logged(),
         }
 
@@ -134,7 +136,7 @@ class TrainingModule(pl.LightningModule):
         self._tally.load(kept["tally"])
         self.examples, self.train_seconds = kept["examples"], kept["train_seconds"]
         self.validated_step, self._epoch = kept["validated_step"], kept["epoch"]
-        self.selection.value, self.selection.step = kept["selected"]
+        self.selection.load(kept["selected"])
 
     def on_train_end(self) -> None:
         """Write the row of the steps since the last one."""
@@ -179,7 +181,7 @@ class TrainingModule(pl.LightningModule):
         self._require_finite(row)
 
     def _save_when_due(self) -> None:
-        if self.checkpoints is not None and (self.checkpoints.due() or False):
+        if self.checkpoints is not None and self.checkpoints.due(now=self.global_step == self.steps_in_all):
             self.checkpoints.save(self.trainer)
 
     def _is_between_steps(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -27,6 +28,11 @@ class TrainerSettings:
     threads: int | None = bounded(None, minimum=1)
     engine: Literal["auto", "reference", "native", "scan"] = "auto"
     checkpoint_every_seconds: float | None = bounded(60.0, minimum=0)
+
+    def steps_in_all(self, steps_per_epoch: int) -> int:
+        """Return how many steps the run has unless it stops early."""
+        by_epochs = sys.maxsize if self.max_epochs is None else self.max_epochs * steps_per_epoch
+        return min(by_epochs, self.max_steps or sys.maxsize)
 
 
 @dataclass(frozen=True)

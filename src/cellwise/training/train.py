@@ -36,7 +36,7 @@ from cellwise.tasks import build_task
 from cellwise.tasks.contract import Task
 from cellwise.training.checkpoint import Checkpoints
 from cellwise.training.module import Row, TrainingModule
-from cellwise.training.resume import find_cut_off
+from cellwise.training.resume import find_cut_off, find_end, rows_before
 from cellwise.training.seeds import reseed
 from cellwise.training.selection import Selection
 from cellwise.training.settings import RunSettings, TrainerSettings, read
@@ -65,6 +65,7 @@ def train(
     progress: Progress | None = None,
     own_process: bool = False,
     threads: int | None = None,
+    extends: Path | None = None,
 ) -> Outcome:
     """Train one configuration with one seed; skip it if its record is finished, go on where it was cut off.
 
@@ -73,6 +74,7 @@ def train(
         progress: called with the share done, 0 to 1, and a line to show.
         own_process: this process does nothing else, so all that it prints goes to the run's log.
         threads: this process's share of the cores, where the configuration gives no number; None: all of them.
+        extends: a finished run of the same configuration with fewer epochs or steps, to go on from where that ended.
 
     Raises:
         CellwiseError: a bad setting (nothing is written), or a run that failed (its record says so).
@@ -87,22 +89,28 @@ def train(
     started = time.perf_counter()
     task = build_task(config["task"]["name"], settings.task)
     info = _info(config, settings, task, settings.trainer.threads or threads or os.cpu_count() or 1)
-    cut_off = None if settings.again else find_cut_off(folder, info, threads_are_given=bool(settings.trainer.threads))
-    if cut_off is not None:
-        info = dataclasses.replace(info, threads=cut_off.threads, started=cut_off.started)
+    start = None if settings.again else find_cut_off(folder, info, threads_are_given=bool(settings.trainer.threads))
+    rows = None
+    if start is None and extends is not None:
+        start = find_end(extends, info, settings.trainer)
+        rows = rows_before(start)
+    if start is not None:
+        info = dataclasses.replace(
+            info, threads=start.threads, started=start.started, extended_from=start.extended_from
+        )
     torch.set_num_threads(info.threads)
-    record = RunWriter(folder, info, config, None if cut_off is None else cut_off.logged)
+    record = RunWriter(folder, info, config, start.logged if start is not None and rows is None else None, rows or b"")
     if own_process:
         record.capture_output()
-    if cut_off is not None:
-        record.note(f"goes on from {cut_off.checkpoint.name}")
+    if start is not None:
+        record.note(f"goes on from {start.checkpoint.name}")
     with _recorded(record):
         network, module, trainer = _prepared(config, settings, task, record, progress)
         setup_seconds = time.perf_counter() - started
-        checkpoint = None if cut_off is None else cut_off.checkpoint
+        checkpoint = None if start is None else start.checkpoint
         loader = task.loader("train")
-        if cut_off is not None:
-            loader.load_state_dict(cut_off.loader)  # Lightning does not where an epoch had ended without validation
+        if start is not None:
+            loader.load_state_dict(start.loader)  # Lightning does not where an epoch had ended without validation
         trainer.fit(module, loader, task.loader("valid"), ckpt_path=checkpoint, weights_only=True)
         if module.validated_step != module.global_step:
             trainer.validate(module, task.loader("valid"), verbose=False)
@@ -121,7 +129,7 @@ def train(
         summary = _summary(settings, task, module, record.info)
         record.finish(summary)
         if module.checkpoints is not None:
-            module.checkpoints.clear()  # a finished run needs none
+            module.checkpoints.keep_last(module.steps_in_all)
     objective = task.objective
     return Outcome(folder, f"{objective.metric} {summary.value:.5g} {objective.unit}".rstrip(), skipped=False)
 
@@ -167,7 +175,7 @@ def _prepared(
             recurrent_flops(cell, r.input_size, r.hidden_size, r.num_layers, directions=r.directions) for r in layers
         ),
     )
-    steps_in_all = _steps_in_all(settings.trainer, len(task.loader("train")))
+    steps_in_all = settings.trainer.steps_in_all(len(task.loader("train")))
     if settings.logger.name == "wandb":
         from cellwise.records.wandb import WandbMirror  # W&B takes 0.4 s to import, so only who asks pays
 
@@ -188,6 +196,7 @@ def _prepared(
         checkpoints=Checkpoints(record.folder / "checkpoints", settings.trainer.checkpoint_every_seconds),
         log_every_steps=settings.trainer.log_every_steps,
         logged=record.logged,
+        steps_in_all=steps_in_all,
     )
     return network, module, make_trainer(settings, record.folder)
 
@@ -283,11 +292,6 @@ def _summary(settings: RunSettings, task: Task, module: TrainingModule, info: Ru
         peak_memory_bytes=_peak_memory_bytes(settings.trainer),
         selected_step=module.selection.step,
     )
-
-
-def _steps_in_all(trainer: TrainerSettings, steps_per_epoch: int) -> int:
-    by_epochs = trainer.max_epochs * steps_per_epoch if trainer.max_epochs is not None else sys.maxsize
-    return min(by_epochs, trainer.max_steps or sys.maxsize)
 
 
 def _progress_line(row: Row) -> str:
