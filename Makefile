@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint bench generate clean
+.PHONY: setup demo test lint bench soak generate clean
 .DELETE_ON_ERROR:
 
 setup: .venv/ready
@@ -28,6 +28,10 @@ lint: setup
 
 bench: setup
 	$(BIN)/cellwise bench
+
+# 200 short runs while processes are killed at random: nothing lost, nothing done twice, the same bits. Ten minutes or more.
+soak: setup
+	$(BIN)/python -m tests.soak
 
 # conf/cell/ and the README's table of cells, from the registry; a test fails when they are stale.
 generate: setup

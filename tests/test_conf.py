@@ -40,7 +40,7 @@ TEXT = "the cat sat on the mat . the dog ran to the barn .\n" * 60
 
 def test_every_group_of_the_vocabulary_is_here() -> None:
     groups = {file.split("/")[0] for file in FILES}
-    assert groups == {"cell", "task", "data", "network", "layer", "optim", "trainer", "logger"}
+    assert groups == {"cell", "task", "data", "network", "layer", "optim", "trainer", "logger", "launcher"}
     assert sorted(path.name for path in CONF.iterdir()) == sorted([*groups, "config.yaml"])
     assert len(list(CONF.rglob("*"))) == len(FILES) + len(groups) + 1  # nothing that this test does not see
 

@@ -12,7 +12,7 @@ import typer
 from cellwise.errors import CellwiseError
 
 if TYPE_CHECKING:
-    from cellwise.sweep.plan import PlannedRun
+    from cellwise.sweep.plan import Plan
     from cellwise.sweep.pool import Result
 
 app = typer.Typer(
@@ -29,9 +29,10 @@ app.add_typer(data_app, name="data")
 Overrides = Annotated[list[str] | None, typer.Argument(help="key=value, as in conf/; for example cell=gru seed=1")]
 Run = Annotated[Path, typer.Argument(help="A finished run's folder, runs/<study>/<cell>-<8 hex>/seed-<n>.")]
 CellModules = Annotated[str, typer.Option(help="Modules or .py files that register cells, comma-separated.")]
-Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Runs at a time; default: one a core.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Runs at a time; short for launcher.jobs=...")]
 Timeout = Annotated[
-    float | None, typer.Option("--timeout-minutes", min=0.0, help="End a run that takes longer; default: none.")
+    float | None,
+    typer.Option("--timeout-minutes", min=0.0, help="End a run that takes longer; for launcher.timeout_minutes=..."),
 ]
 
 
@@ -45,9 +46,9 @@ def train(
     """Train one configuration; with -m a sweep: cellwise train -m cell=rnn,lstm,gru seed=0,1,2."""
     from cellwise.sweep.plan import plan
 
-    runs = plan(overrides or [])
+    runs = plan([*(overrides or []), *_launcher_words(jobs, timeout_minutes)])
     if multirun:
-        _sweep(runs, jobs, timeout_minutes)
+        _sweep(runs)
         return
     if len(runs) > 1:
         raise CellwiseError("several values mean a sweep; type `cellwise train -m ...`")
@@ -55,7 +56,7 @@ def train(
     from cellwise.training.train import train as train_one
 
     with progress_bar() as bar:
-        outcome = train_one(runs[0].config, progress=lambda share, line: bar(share, 1, line))
+        outcome = train_one(runs[0].config, progress=bar.row)
     print(f"{runs[0].label}: {outcome.note}")
     print(f"record: {outcome.folder}")
 
@@ -79,7 +80,8 @@ def study(
         return
     file = load_study_file(name)
     print(f"{file.name}: {file.question}")
-    _sweep(plan([f"study={file.name}", *file.overrides, *(overrides or [])], file.sweep), jobs, timeout_minutes)
+    words = [*file.overrides, *(overrides or []), *_launcher_words(jobs, timeout_minutes)]
+    _sweep(plan([f"study={file.name}", *words], file.sweep))
 
 
 @app.command()
@@ -135,15 +137,13 @@ def status(folder: Annotated[Path, typer.Argument(help="A study's folder of runs
 
 
 @app.command()
-def rerun(
-    run: Run,
-) -> None:
+def rerun(run: Run) -> None:
     """Repeat a run from its record and report the first difference, or none; the record stays as it is."""
     from cellwise.report.progress import progress_bar
     from cellwise.training.rerun import rerun as repeat
 
     with progress_bar() as bar:
-        repeated = repeat(run, progress=lambda share, line: bar(share, 1, line))
+        repeated = repeat(run, progress=bar.row)
     if repeated.changed:
         print(f"changed since: {', '.join(repeated.changed)}")
     if repeated.difference is not None:
@@ -164,7 +164,7 @@ def extend(
     from cellwise.training.extend import extend as train_on
 
     with progress_bar() as bar:
-        outcome = train_on(run, epochs=epochs, steps=steps, progress=lambda share, line: bar(share, 1, line))
+        outcome = train_on(run, epochs=epochs, steps=steps, progress=bar.row)
     print(outcome.note)
     print(f"record: {outcome.folder}")
 
@@ -246,16 +246,17 @@ def _dataset(name: str) -> Any:
     return OFFICIAL[name].dataset
 
 
-def _sweep(runs: list[PlannedRun], jobs: int | None, timeout_minutes: float | None) -> None:
+def _launcher_words(jobs: int | None, timeout_minutes: float | None) -> list[str]:
+    given = {"launcher.jobs": jobs, "launcher.timeout_minutes": timeout_minutes}
+    return [f"{key}={value}" for key, value in given.items() if value is not None]
+
+
+def _sweep(runs: Plan) -> None:
     """Execute a plan with one line a run and a bar over all, then compare; exit code 1 if any failed."""
-    from cellwise.records.planned import write_plan
     from cellwise.report.progress import progress_bar
     from cellwise.sweep.pool import execute
-    from cellwise.training.settings import read
+    from cellwise.sweep.source import PlanSource
 
-    for config in {str(run.folder.parent): run.config for run in runs}.values():
-        read(config)  # bad settings are refused before the first run
-    write_plan(run.folder for run in runs)
     with progress_bar() as bar:
 
         def finished(result: Result) -> None:
@@ -263,18 +264,19 @@ def _sweep(runs: list[PlannedRun], jobs: int | None, timeout_minutes: float | No
             bar.say(f"{result.status:8}  {result.run.label:22}  {result.note}{took}")
 
         results = execute(
-            runs,
-            jobs=jobs,
-            timeout_seconds=None if timeout_minutes is None else 60 * timeout_minutes,
+            PlanSource(runs),
+            runs.launcher,
             finished=finished,
             moved=lambda done: bar(done, len(runs), f"of {len(runs)} runs"),
         )
     failed = [result for result in results if result.status == "failed"]
     _report(runs[0].folder.parents[1], None, missing_is_error=not failed)
     if failed:
-        listed = "; ".join(f"{result.run.label}: {result.note}" for result in failed[:3])
-        more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
-        raise _RunsFailedError(f"{len(failed)} of {len(runs)} runs failed: {listed}{more}")
+        listed = "; ".join(f"{result.run.label}: {result.note}" for result in failed[:5])
+        more = f"; and {len(failed) - 5} more, named above" if len(failed) > 5 else ""
+        stopped = len(runs) - len(results)
+        others = f"; stopped before {stopped} others, which the same command runs" if stopped else ""
+        raise _RunsFailedError(f"{len(failed)} of {len(runs)} runs failed: {listed}{more}{others}")
 
 
 def _report(folder: Path, out: Path | None, *, missing_is_error: bool = True) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cellwise.records.environment import code_sha256
-from cellwise.records.finished import finished_note, is_finished, mark_failed
+from cellwise.records.finished import ended_since, finished_note, is_finished, mark_ended
 
 SKIPPED = "finished already, skipped (again=true repeats it)"
 CHANGED = "finished already, skipped; cellwise's own code has changed since (again=true repeats it)"
@@ -41,11 +41,11 @@ def test_the_note_says_that_the_code_has_changed_or_is_not_known(tmp_path: Path,
 
 def test_a_run_whose_process_is_gone_is_marked(tmp_path: Path, made_up_run_info: Callable[..., dict[str, Any]]) -> None:
     path = tmp_path / "run.json"
-    mark_failed(tmp_path, "killed")
+    mark_ended(tmp_path, "failed", "killed")
     assert not path.exists()  # it ended before it had a record
     running = made_up_run_info("lstm", 1, status="running", ended=None)
     path.write_text(json.dumps(running))
-    mark_failed(tmp_path, "killed by SIGKILL")
+    mark_ended(tmp_path, "failed", "killed by SIGKILL")
     found = json.loads(path.read_text())
     assert (found["status"], found["error"]) == ("failed", "killed by SIGKILL")
     assert found["ended"] is not None
@@ -57,5 +57,28 @@ def test_a_record_that_says_how_it_ended_is_left_alone(
     tmp_path: Path, made_up_run_info: Callable[..., dict[str, Any]], status: str
 ) -> None:
     (tmp_path / "run.json").write_text(json.dumps(made_up_run_info("lstm", 1, status=status, error="its own")))
-    mark_failed(tmp_path, "killed")
+    mark_ended(tmp_path, "failed", "killed")
     assert json.loads((tmp_path / "run.json").read_text())["error"] == "its own"
+
+
+def test_one_that_was_interrupted_is_told_what_interrupted_it(
+    tmp_path: Path, made_up_run_info: Callable[..., dict[str, Any]]
+) -> None:
+    (tmp_path / "run.json").write_text(json.dumps(made_up_run_info("lstm", 1, status="failed", error="interrupted")))
+    mark_ended(tmp_path, "pruned", "worse than half of the others at step 40")
+    found = json.loads((tmp_path / "run.json").read_text())
+    assert (found["status"], found["error"]) == ("pruned", "worse than half of the others at step 40")
+
+
+def test_when_a_run_ended_is_known(tmp_path: Path, made_up_run_info: Callable[..., dict[str, Any]]) -> None:
+    path = tmp_path / "run.json"
+    assert ended_since(tmp_path, 0) is None
+    for status, error, expected in (
+        ("running", None, None),
+        ("failed", "interrupted", None),
+        ("failed", "its own", ("failed", "its own")),
+        ("finished", None, ("finished", "")),
+    ):
+        path.write_text(json.dumps(made_up_run_info("lstm", 1, status=status, error=error)))
+        assert ended_since(tmp_path, path.stat().st_mtime - 1) == expected
+        assert ended_since(tmp_path, path.stat().st_mtime + 1) is None

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from cellwise.machine import machine
 from cellwise.records import lease
-from cellwise.records.lease import BeingRunError, is_being_run, machine, take_lease
+from cellwise.records.lease import BeingRunError, is_being_run, take_lease
 
 HOLD = """
 import sys, time
@@ -102,8 +103,9 @@ def test_a_process_that_was_silent_too_long_learns_that_the_run_is_no_longer_its
     with take_lease(folder) as held:
         write_elsewhere(folder, silent_seconds=0)
         deadline = time.monotonic() + 30
+        while not held.lost:
+            assert time.monotonic() < deadline, "never learnt"
+            time.sleep(0.01)
         with pytest.raises(BeingRunError, match="being run by another process now"):
-            while time.monotonic() < deadline:
-                held.require()
-                time.sleep(0.01)
+            held.require()
     assert json.loads(folder.with_name(".seed-0.lease").read_text())["token"] == "theirs"  # which stays theirs

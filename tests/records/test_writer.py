@@ -236,3 +236,12 @@ def test_a_run_that_has_become_anothers_writes_nothing_more_into_its_record(fold
     record.fail("it has become another's")
     assert (folder / "run.json").read_text() == "theirs"
     assert (folder / "metrics.jsonl").read_text().count("\n") == 1
+
+
+def test_half_a_file_that_a_killed_process_left_is_removed(folder: Path, info: RunInfo) -> None:
+    halves = [folder / "checkpoints" / ".checkpoint.123.tmp", folder / ".run.json.123.tmp"]
+    halves[0].parent.mkdir(parents=True)
+    for half in halves:
+        half.write_text("ha")
+    RunWriter(folder, info, CONFIG, rows=0).fail("end of the test")
+    assert not any(half.exists() for half in halves)

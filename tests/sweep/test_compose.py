@@ -48,7 +48,7 @@ def test_of_two_overrides_the_last_counts() -> None:
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["nope=1"], "unknown key 'nope'; allowed: again, budget, cell, cell_modules, data, data_dir, logger, "),
+        (["nope=1"], "unknown key 'nope'; allowed: again, budget, cell, cell_modules, data, data_dir, launcher, "),
         (["sed=1"], "unknown key 'sed'; did you mean 'seed'? allowed: again, budget, cell, "),
         (["optim.lr=1"], "unknown key in 'optim' 'lr'; allowed: clip_norm, decay_after_epochs, decay_factor, "),
         (["network.hidden=1"], "unknown key in 'network' 'hidden'; did you mean 'hidden_size'? allowed: dropout, "),

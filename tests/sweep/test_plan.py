@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cellwise.errors import CellwiseError
+from cellwise.sweep import plan as plans
+from cellwise.sweep.compose import Config, compose_both
 from cellwise.sweep.plan import PlannedRun, plan
 
 
-def labels(runs: list[PlannedRun]) -> list[str]:
+def labels(runs: Sequence[PlannedRun]) -> list[str]:
     return [run.label for run in runs]
 
 
@@ -79,13 +81,17 @@ def test_an_override_takes_the_place_of_a_studys_sweep() -> None:
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["seed=1,1"], "the sweep means lstm seed 1 twice"),
+        (["seed=1,1"], "the sweep means seed 1 twice"),
         (["cell=gru,gru"], "the sweep means gru seed 0 twice"),
         (["logger.name=none,wandb", "logger=none"], "the sweep means lstm seed 0 twice"),  # not part of what it is
         (["seed=1,x"], "seed='x' must be a whole number, 0 or more"),
         (["seed=1,-2"], "seed=-2 must be a whole number, 0 or more"),
         (["seed=1,1.5"], "seed='1.5' must be a whole number, 0 or more"),
-        (["seed=x"], "seed='x' must be a whole number, 0 or more"),
+        (["seed=x"], "seed='x' must be a whole number"),
+        (["launcher.jobs=1,2"], "launcher.jobs can't be swept: it is no part of what a run is"),
+        (["launcher.failures=most"], "launcher.failures=most is not allowed; allowed: end, fast, max:N"),
+        (["launcher=here"], "unknown launcher 'here'; allowed: local"),
+        (["trainer.max_steps=1,0"], "trainer.max_steps=0 is too small"),
         (["cell=lstm,lstmm"], "unknown cell 'lstmm'; did you mean 'lstm'?"),
         (["seed=0,1", "nope=2"], "unknown key 'nope'; allowed: again, budget, cell"),
         (["seed=interval(0,1)"], "can't sweep 'seed=interval(0,1)'"),
@@ -125,3 +131,29 @@ def test_what_follows_the_seed_follows_it_in_a_sweep_too() -> None:
 def test_a_sweep_is_one_study_in_one_folder(key: str) -> None:
     with pytest.raises(CellwiseError, match=f"{key} can't be swept"):
         plan([f"{key}=a,b"])
+
+
+def test_a_large_plan_is_made_while_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1,000 runs of 100 configurations: 19 are composed to try each value, the others when their turn comes."""
+    composed: list[Sequence[str]] = []
+
+    def count(words: Sequence[str]) -> tuple[Config, Config]:
+        composed.append(words)
+        return compose_both(words)
+
+    monkeypatch.setattr(plans, "compose_both", count)
+    sizes, rates = (",".join(map(str, range(1, 11))), ",".join(f"0.{k:02}" for k in range(1, 11)))
+    runs = plan([f"network.hidden_size={sizes}", f"optim.learning_rate={rates}", "seed=range(10)"])
+    assert len(runs) == 1000
+    assert len(composed) == 19
+    assert runs[10].config["network"]["hidden_size"] == 2
+    assert len(composed) == 19
+    assert runs[-1].config["seed"] == 9
+    assert len(composed) == 100
+
+
+def test_values_that_exclude_each_other_are_refused_when_their_turn_comes() -> None:
+    runs = plan(["trainer.max_epochs=1,null", "trainer.max_steps=5,null"])
+    assert len(runs[:3]) == 3
+    with pytest.raises(CellwiseError, match="training would never end"):
+        runs[3]

@@ -8,16 +8,32 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cellwise.cli import main
+from cellwise.errors import CellwiseError
 from cellwise.records.lease import is_being_run
+from cellwise.records.store import load_study
+from cellwise.sweep import memory, pool
+from cellwise.sweep.launcher import LauncherSettings
 from cellwise.sweep.plan import PlannedRun, plan
-from cellwise.sweep.pool import Result, execute
+from cellwise.sweep.pool import Result
+from cellwise.sweep.source import PlanSource
+
+HOARD = "globals().setdefault('hoard', [])"
+
+
+def execute(
+    runs: Sequence[PlannedRun],
+    finished: Callable[[Result], None] = lambda result: None,
+    moved: Callable[[float], None] = lambda done: None,
+    **launcher: Any,
+) -> list[Result]:
+    return pool.execute(PlanSource(runs), LauncherSettings(**launcher), finished=finished, moved=moved)
 
 
 def status(folder: Path) -> tuple[str, str | None]:
@@ -26,43 +42,44 @@ def status(folder: Path) -> tuple[str, str | None]:
 
 
 @pytest.fixture
-def misbehaving(write_cell: Callable[..., Path], tmp_path: Path) -> list[str]:
-    """Override words that bring cells that raise, leave, are killed, and hang, until a file says otherwise."""
+def twelve(write_cell: Callable[..., Path], tmp_path: Path) -> list[str]:
+    """Override words of twelve runs: one raises, one leaves, one hangs, one hoards, until a file says otherwise."""
     mended = f"__import__('pathlib').Path({str(tmp_path / 'mended')!r}).exists()"
     files = [
         write_cell("raising", f"assert {mended}, 'one' + chr(10) + 'two'"),
         write_cell("leaving", f"{mended} or os._exit(3)"),
-        write_cell("killed", f"{mended} or os.kill(os.getpid(), signal.SIGKILL)"),
         write_cell("hanging", f"{mended} or __import__('time').sleep(1000)"),
+        write_cell("hoarding", f"{mended} or [{HOARD}.append(b'x' * 10**9), __import__('time').sleep(0.3)]"),
     ]
-    return [f"cell_modules=[{','.join(map(str, files))}]", "cell=raising,leaving,killed,hanging,rnn,gru", "seed=1"]
+    good = "rnn,gru,lstm,mgu,janet,ugrnn,peephole_lstm,coupled_lstm"
+    return [f"cell_modules=[{','.join(map(str, files))}]", f"cell=raising,leaving,hanging,hoarding,{good}", "seed=1"]
 
 
-def test_runs_that_break_are_named_and_the_others_finish(
-    misbehaving: list[str], tiny_words: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_of_twelve_runs_four_break_in_four_ways_and_are_named_and_run_again(
+    twelve: list[str], tiny_words: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["train", "-m", "--jobs", "2", "--timeout-minutes", "0.25", *tiny_words, *misbehaving]
-    runs = {run.config["cell"]["name"]: run.folder for run in plan([*tiny_words, *misbehaving])}
+    limits = ["launcher.jobs=3", "launcher.timeout_minutes=0.2", "launcher.memory_gb=4"]
+    words = ["train", "-m", *limits, *tiny_words, *twelve]
+    runs = {run.config["cell"]["name"]: run.folder for run in plan([*tiny_words, *twelve])}
 
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == 1
     out, err = capfd.readouterr()
     lines = [line.split() for line in out.splitlines() if line.split()[:1] in (["finished"], ["failed"], ["skipped"])]
-    assert sorted((line[0], line[1]) for line in lines) == [
-        *(("failed", "hanging"), ("failed", "killed"), ("failed", "leaving"), ("failed", "raising")),
-        *(("finished", "gru"), ("finished", "rnn")),
-    ]
+    bad = ["hanging", "hoarding", "leaving", "raising"]
+    assert sorted(line[1] for line in lines if line[0] == "failed") == bad
+    assert sorted(line[1] for line in lines if line[0] == "finished") == sorted(set(runs) - set(bad))
     assert err.count("\n") == 1
-    assert err.startswith("cellwise: 4 of 6 runs failed: raising seed 1: AssertionError: one two; leaving seed 1: ")
+    assert err.startswith("cellwise: 4 of 12 runs failed: raising seed 1: AssertionError: one two; leaving seed 1: ")
+    assert all(f"{name} seed 1: " in err for name in bad)
     assert status(runs["raising"]) == ("failed", "AssertionError: one two")
     assert status(runs["leaving"]) == ("failed", "its process ended with exit code 3 before the run was finished")
-    assert status(runs["hanging"])[1] == "timed out after 15 s; the same command goes on from its last checkpoint"
-    assert status(runs["killed"]) == ("failed", "killed by SIGKILL (out of memory?)")
+    assert status(runs["hanging"])[1] == "timed out after 12 s; the same command goes on from its last checkpoint"
+    assert str(status(runs["hoarding"])[1]).startswith("out of memory: it held ")
     assert "Traceback" in (runs["raising"] / "log.txt").read_text()  # and it is not on the screen
-    finished = {name: folder / "summary.json" for name, folder in runs.items() if (folder / "summary.json").exists()}
-    assert sorted(finished) == ["gru", "rnn"]
-    stamps = {name: path.stat().st_mtime_ns for name, path in finished.items()}
+    stamps = {name: folder / "summary.json" for name, folder in runs.items() if name not in bad}
+    finished = {name: path.stat().st_mtime_ns for name, path in stamps.items()}
 
     (tmp_path / "mended").touch()
     with pytest.raises(SystemExit) as ended:
@@ -70,11 +87,19 @@ def test_runs_that_break_are_named_and_the_others_finish(
     assert ended.value.code == 0
     out, err = capfd.readouterr()
     assert err == ""
-    assert sum(line.startswith("skipped ") for line in out.splitlines()) == 2
-    assert sum(line.startswith("finished ") for line in out.splitlines()) == 4
-    for name, folder in runs.items():
-        assert status(folder) == ("finished", None)
-        assert (folder / "summary.json").stat().st_mtime_ns == stamps.get(name) or name not in stamps
+    ran = [line.split()[1] for line in out.splitlines() if line.startswith("finished ")]
+    assert sorted(ran) == bad
+    assert sum(line.startswith("skipped ") for line in out.splitlines()) == 8
+    assert {name: path.stat().st_mtime_ns for name, path in stamps.items()} == finished
+    assert {status(folder) for folder in runs.values()} == {("finished", None)}
+
+
+def test_a_run_that_is_killed_each_time_is_a_failure(tiny_words: list[str], write_cell: Callable[..., Path]) -> None:
+    file = write_cell("dying", "os.kill(os.getpid(), signal.SIGKILL)")
+    [run] = plan([*tiny_words, f"cell_modules=[{file}]", "cell=dying"])
+    (result,) = execute([run])
+    assert (result.status, result.note) == ("failed", "killed by SIGKILL (out of memory?)")
+    assert status(run.folder) == ("failed", result.note)
 
 
 def test_results_come_in_the_order_of_the_plan_and_say_how_far_it_is(tiny_words: list[str]) -> None:
@@ -82,11 +107,11 @@ def test_results_come_in_the_order_of_the_plan_and_say_how_far_it_is(tiny_words:
     told: list[Result] = []
     moved: list[float] = []
     results = execute(runs, jobs=3, finished=told.append, moved=moved.append)
-    assert [result.run for result in results] == runs
+    assert [result.run for result in results] == list(runs)
     assert {result.status for result in results} == {"finished"}
     assert sorted(told, key=lambda result: result.run.label) == results
     assert moved == sorted(moved)
-    assert (moved[0], moved[-1]) == (0.0, 3.0)
+    assert moved[0] < 1 and moved[-1] == 3.0
     assert all(0 < result.seconds < 60 for result in results)
     assert execute(runs, finished=told.append)[0].note == "finished already, skipped (again=true repeats it)"
 
@@ -100,7 +125,7 @@ def test_a_run_has_the_result_that_it_has_alone(
     alone = json.loads((train(tiny("study=alone", "seed=5")).folder / "summary.json").read_text())
     monkeypatch.setattr(sys, "argv", ["/somewhere/cellwise", "train", "-m", "study=my study"])
     [run] = plan([*tiny_words, "study=sweep", "seed=5"])
-    execute([run], finished=lambda result: None)
+    execute([run])
     assert json.loads((run.folder / "summary.json").read_text())["value"] == alone["value"]
     said = json.loads((run.folder / "run.json").read_text())
     assert said["threads"] == 1
@@ -120,7 +145,7 @@ def test_no_more_runs_at_a_time_than_asked(
     )
     file = write_cell(f"noting_{jobs}", note)
     runs = plan([*tiny_words, f"cell_modules=[{file}]", f"cell=noting_{jobs}", "seed=range(4)", "trainer.max_steps=1"])
-    assert {r.status for r in execute(runs, jobs=jobs, finished=lambda result: None)} == {"finished"}
+    assert {r.status for r in execute(runs, jobs=jobs)} == {"finished"}
     assert max(int(line) for line in (tmp_path / "seen").read_text().split()) == most
 
 
@@ -145,22 +170,20 @@ def test_an_interrupted_sweep_stops_its_runs_and_says_so(
     assert status(runs[0].folder) == ("failed", "interrupted")
 
 
-def test_a_folder_that_cannot_be_written_is_the_failure_of_its_run(tiny_words: list[str], tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_told_before_anything_runs(tiny_words: list[str], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    runs = plan([*tiny_words, f"runs_dir={tmp_path / 'file'}"])
-    [result] = execute(runs, finished=lambda result: None)
-    assert result.status == "failed"
-    assert result.note.startswith("can't write the run's folder ")
+    with pytest.raises(CellwiseError, match="can't write the study's folder "):
+        execute(plan([*tiny_words, f"runs_dir={tmp_path / 'file'}"]))
 
 
 def test_an_empty_plan_has_no_results() -> None:
-    assert execute([], finished=lambda result: None) == []
+    assert execute([]) == []
 
 
 def test_a_plan_is_not_changed_by_running_it(tiny_words: list[str]) -> None:
-    runs: list[PlannedRun] = plan(tiny_words)
+    runs = plan(tiny_words)
     before = json.dumps(runs[0].config)
-    execute(runs, finished=lambda result: None)
+    execute(runs)
     assert json.dumps(runs[0].config) == before
     assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
@@ -176,7 +199,7 @@ def test_a_run_that_was_cut_off_goes_on_with_the_threads_it_began_with(
         patch.setattr(TrainingModule, "on_train_end", lambda module: exec("raise KeyboardInterrupt"))
         with pytest.raises(KeyboardInterrupt):
             train(run.config, threads=1)
-    (result,) = execute([run], jobs=1, finished=lambda result: None)
+    (result,) = execute([run], jobs=1)
     assert result.status == "finished"
     assert json.loads((run.folder / "run.json").read_text())["threads"] == 1
     assert "goes on from step-" in (run.folder / "log.txt").read_text()
@@ -200,7 +223,7 @@ def test_when_the_launcher_is_killed_its_runs_end_and_the_same_command_goes_on(
         assert time.monotonic() < deadline, "the runs of a killed launcher go on for ever"
         time.sleep(0.02)
     assert [status(folder) for folder in folders] == [("failed", "interrupted")] * 2
-    results = execute(plan(words), finished=lambda result: None)
+    results = execute(plan(words))
     assert [result.status for result in results] == ["finished"] * 2
     assert all("goes on from step-" in (folder / "log.txt").read_text() for folder in folders)
 
@@ -212,5 +235,108 @@ def test_a_run_that_a_signal_ended_is_tried_once_more(
     once = f"{died}.exists() or ({died}.touch(), os.kill(os.getpid(), signal.SIGKILL))"
     cell = write_cell("dying_once", once)
     [run] = plan([*tiny_words, f"cell_modules=[{cell}]", "cell=dying_once"])
-    (result,) = execute([run], finished=lambda result: None)
+    (result,) = execute([run])
     assert (tmp_path / "died").exists() and result.status == "finished"
+
+
+def test_two_launchers_on_one_folder_share_its_runs(tiny_words: list[str], tmp_path: Path) -> None:
+    words = [*tiny_words, "cell=rnn,gru", "seed=range(4)", "trainer.max_steps=60"]
+    command = [sys.executable, "-m", "cellwise.cli", "train", "-m", "--jobs", "1", *words]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [one.communicate(timeout=120)[0].splitlines() for one in both]
+    assert [one.returncode for one in both] == [0, 0]
+    ran = [{line.split("  ")[1].strip() for line in lines if line.startswith("finished ")} for lines in told]
+    assert len(ran[0]) + len(ran[1]) == 8 and not ran[0] & ran[1]  # each run once, by one of them
+    for lines in told:  # and each tells of all of them
+        assert sum(line.startswith(("finished ", "skipped ")) for line in lines) == 8
+
+
+def test_a_run_of_another_launcher_is_waited_for_and_taken_over_when_that_dies(
+    tiny_words: list[str], tmp_path: Path
+) -> None:
+    words = [*tiny_words, "trainer.max_steps=1500", "trainer.max_epochs=1500", "trainer.checkpoint_every_seconds=0"]
+    [run] = plan(words)
+    other = subprocess.Popen([sys.executable, "-m", "cellwise.cli", "train", *words], stdout=subprocess.DEVNULL)
+    while not list((run.folder / "checkpoints").glob("step-*")):
+        assert other.poll() is None
+        time.sleep(0.02)
+    waited: list[float] = []
+
+    def moved(done: float) -> None:
+        waited.append(done)
+        if len(waited) == 3:
+            other.kill()
+            other.wait()
+
+    (result,) = execute([run], moved=moved)
+    assert waited[:3] == [0, 0, 0]
+    assert result.status == "finished"
+    assert "goes on from step-" in (run.folder / "log.txt").read_text()
+
+
+def test_a_failure_of_another_launcher_is_told_and_not_tried_again(
+    tiny_words: list[str], write_cell: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Else two launchers would run everything that fails twice."""
+    count = f"open({str(tmp_path / 'tried')!r}, 'a').write('x')"
+    file = write_cell("failing_once", f"{count}; __import__('time').sleep(1); assert False, 'by itself'")
+    words = [*tiny_words, f"cell_modules=[{file}]", "cell=failing_once"]
+    command = [sys.executable, "-m", "cellwise.cli", "train", "-m", *words]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) for _ in range(2)]
+    told = [one.communicate(timeout=120)[1] for one in both]
+    assert [one.returncode for one in both] == [1, 1]
+    assert all("1 of 1 runs failed: failing_once seed 0: AssertionError: by itself" in said for said in told)
+    assert (tmp_path / "tried").read_text() == "x"
+
+
+@pytest.mark.parametrize(("failures", "ran"), [("end", 4), ("fast", 1), ("max:1", 2)])
+def test_a_sweep_stops_after_as_many_failures_as_it_is_told(
+    tiny_words: list[str], write_cell: Callable[..., Path], tmp_path: Path, failures: str, ran: int
+) -> None:
+    file = write_cell(f"failing_{ran}", "assert False")
+    runs = plan([*tiny_words, f"cell_modules=[{file}]", f"cell=failing_{ran}", "seed=range(4)"])
+    assert [result.status for result in execute(runs, jobs=1, failures=failures)] == ["failed"] * ran
+
+
+def test_a_run_that_holds_too_much_memory_is_ended_and_says_so(
+    tiny_words: list[str], write_cell: Callable[..., Path]
+) -> None:
+    file = write_cell("hoarding", f"{HOARD}.append(b'x' * 10**8); __import__('time').sleep(0.02)")
+    words = [f"cell_modules=[{file}]", "cell=hoarding,rnn", "trainer.max_steps=10000", "trainer.max_epochs=1000"]
+    runs = plan([*tiny_words, *words])
+    hoarding, rnn = execute(runs, jobs=2, memory_gb=2, timeout_minutes=1)
+    assert hoarding.status == "failed"
+    assert hoarding.note.startswith("out of memory: it held ") and "more than launcher.memory_gb=2" in hoarding.note
+    assert status(runs[0].folder) == ("failed", hoarding.note)
+    assert rnn.status == "finished"
+
+
+def test_when_the_machine_runs_out_of_memory_the_largest_run_goes(
+    tiny_words: list[str], write_cell: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_cell("large", f"{HOARD} or {HOARD}.append(b'x' * 10**9); __import__('time').sleep(0.1)")
+    runs = plan([*tiny_words, f"cell_modules=[{file}]", "cell=rnn,large", "trainer.max_steps=3000"])
+    held: list[int] = []  # what the larger of the two holds when it is looked at
+
+    def held_bytes(pid: int) -> int:
+        held.append(memory.held_bytes(pid))
+        return held[-1]
+
+    monkeypatch.setattr(pool, "held_bytes", held_bytes)
+    monkeypatch.setattr(pool, "least_left_bytes", lambda: 2 * 10**9)
+    monkeypatch.setattr(pool, "left_bytes", lambda: 10**9 if max(held[-2:]) > 10**9 else 10**10)
+    rnn, large = execute(runs, jobs=2)
+    assert (rnn.status, large.status) == ("finished", "failed")
+    assert "when the machine had 0.9 GiB left" in large.note
+
+
+def test_what_is_seen_in_a_row_can_end_a_run_early(tiny_words: list[str]) -> None:
+    runs = plan([*tiny_words, "seed=0,1", "trainer.max_steps=4000", "trainer.max_epochs=4000"])
+
+    def watch(run: PlannedRun, row: Mapping[str, Any]) -> str | None:
+        return "not good enough" if run.config["seed"] == 1 and row["step"] >= 3 else None
+
+    results = pool.execute(PlanSource(runs[1:]), LauncherSettings(), finished=lambda result: None, watch=watch)
+    assert [(result.status, result.note) for result in results] == [("pruned", "not good enough")]
+    assert status(runs[1].folder) == ("pruned", "not good enough")
+    assert load_study(runs[1].folder.parents[1]).runs[0].status == "pruned"

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from cellwise.cli import main
 from cellwise.errors import CellwiseError
@@ -19,9 +18,9 @@ from cellwise.training.extend import extend
 from cellwise.training.train import train
 from tests.training.test_resume import LANGUAGE, MEMORY, bits, cut_before
 
-# By how the shorter run ends and how validation lies; 5 steps an epoch in memory, 6 in language. Carried state, dropout
-# and decay are on throughout.
-LENGTHS: dict[str, tuple[tuple[str, ...], dict[str, int], str]] = {
+# By how the shorter run ends and how validation lies, what is asked for, and what that means from the start; an epoch
+# has 5 steps in memory, 6 in language. Dropout is on in both, and carried state and decay in language.
+LENGTHS: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
     "epochs": ((), {"epochs": 4}, "trainer.max_epochs=4"),
     "validated_by_steps": (("trainer.validate_every_steps=4",), {"epochs": 4}, "trainer.max_epochs=4"),
     "validated_at_the_last_step": (("trainer.validate_every_steps=2",), {"epochs": 3}, "trainer.max_epochs=3"),
@@ -31,6 +30,11 @@ LENGTHS: dict[str, tuple[tuple[str, ...], dict[str, int], str]] = {
         ("trainer.max_steps=30", "trainer.max_epochs=null", "trainer.validate_every_steps=7"),
         {"steps": 33},
         "trainer.max_steps=33",
+    ),
+    "plateau": (
+        ("optim.schedule=plateau", "optim.plateau_patience=1", "optim.decay_after_epochs=null", "trainer.patience=9"),
+        {"epochs": 4},
+        "trainer.max_epochs=4",
     ),
     "steps_to_epochs": (
         ("trainer.max_steps=8", "trainer.validate_every_steps=3"),
@@ -147,16 +151,27 @@ def test_a_run_without_its_last_checkpoint_is_refused(short: Path, capsys: pytes
     for path in saved(short / "checkpoints"):
         path.unlink()
     assert "`cellwise clean` removed it" in refused(capsys, short, "--epochs", "3")
-    never = train(compose_config([*MEMORY, "trainer.checkpoint_every_seconds=null", f"runs_dir={short.parents[2]}"]))
+    words = [*MEMORY, "trainer.checkpoint_every_seconds=null", f"runs_dir={short.parents[2] / 'never'}"]
+    never = train(compose_config(words))
     assert saved(never.folder / "checkpoints") == []
     assert "trainer.checkpoint_every_seconds=null" in refused(capsys, never.folder, "--epochs", "3")
 
 
-def test_a_rate_that_depends_on_the_length_is_refused(short: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = yaml.safe_load((short / "config.yaml").read_text())
-    config["optim"]["schedule"] = "cosine"
-    (short / "config.yaml").write_text(yaml.safe_dump(config))
-    assert "optim.schedule=cosine" in refused(capsys, short, "--epochs", "3")
+def test_a_run_that_stopped_early_is_refused_for_a_longer_one_would_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # At a rate of 0 no validation is better than the first.
+    words = [*MEMORY, "trainer.max_epochs=9", "trainer.patience=2", "optim.learning_rate=0"]
+    run = train(compose_config([*words, f"runs_dir={tmp_path / 'runs'}"])).folder
+    assert "stopped early at step 15, by trainer.patience=2" in refused(capsys, run, "--epochs", "10")
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_a_rate_that_depends_on_the_length_is_refused(
+    schedule: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train(compose_config([*MEMORY, f"optim.schedule={schedule}", f"runs_dir={tmp_path / 'runs'}"])).folder
+    assert f"optim.schedule={schedule}" in refused(capsys, run, "--epochs", "3")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +188,7 @@ def test_what_changes_bits_is_refused(
     path = short / "run.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
     assert told in refused(capsys, short, "--epochs", "3")
-    assert len(list(short.parents[1].iterdir())) == 1  # nothing was begun
+    assert list(short.parents[1].glob("*/seed-*")) == [short]  # nothing was begun
 
 
 def test_the_number_of_threads_is_the_shorter_runs(tmp_path: Path) -> None:

@@ -23,13 +23,13 @@ def test_the_rate_is_that_of_tensorflows_ptb_word_lm(rate: float, decay: float, 
     """Small and medium of Zaremba et al. 2014; its line: lr * lr_decay ** max(i + 1 - max_epoch, 0.0)."""
     settings = OptimSettings("sgd", rate, decay_after_epochs=max_epoch, decay_factor=1 / decay)
     for i in range(epochs):
-        assert learning_rate(settings, i) == pytest.approx(rate * decay ** max(i + 1 - max_epoch, 0.0), rel=1e-12)
-    assert learning_rate(settings, max_epoch - 1) == rate
-    assert learning_rate(settings, max_epoch) == pytest.approx(rate * decay)
+        assert learning_rate(settings, epoch=i) == pytest.approx(rate * decay ** max(i + 1 - max_epoch, 0.0), rel=1e-12)
+    assert learning_rate(settings, epoch=max_epoch - 1) == rate
+    assert learning_rate(settings, epoch=max_epoch) == pytest.approx(rate * decay)
 
 
 def test_without_a_decay_the_rate_stays() -> None:
-    assert {learning_rate(OptimSettings(learning_rate=0.3), epoch) for epoch in range(50)} == {0.3}
+    assert {learning_rate(OptimSettings(learning_rate=0.3), epoch=epoch) for epoch in range(50)} == {0.3}
 
 
 def test_every_epoch_is_trained_at_its_rate(tiny: Callable[..., dict[str, Any]], rows_of: Any) -> None:

@@ -19,7 +19,9 @@ from cellwise.records.identity import run_folder
 from cellwise.tasks import build_task
 from cellwise.tasks.language.network import LanguageModel
 from cellwise.tasks.language.task import LanguageTask
+from cellwise.training.checkpoint import saved
 from cellwise.training.settings import read
+from cellwise.training.tally import Row
 from cellwise.training.train import train
 
 Tiny = Callable[..., dict[str, Any]]
@@ -124,18 +126,20 @@ def test_the_record_says_what_was_trained_and_at_what_cost(tiny: Tiny) -> None:
     assert result["throughput"]["unit"] == "tokens/s"
     assert result["throughput"]["value"] == pytest.approx(80 / result["train_seconds"], rel=0.2)  # rounded to ms
     written = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    [last] = saved(folder / "checkpoints")  # for more epochs
     assert written == [
-        *("checkpoints/selected.pt", "config.yaml", "log.txt", "metrics.jsonl", "run.json", "summary.json"),
+        *("checkpoints/selected.pt", f"checkpoints/{last.name}"),
+        *("config.yaml", "log.txt", "metrics.jsonl", "run.json", "summary.json"),
         *("views/effect_by_distance.json", "views/effect_by_distance.npz", "views/perplexity_against_optimum.json"),
     ]
 
 
 def test_progress_goes_from_the_first_step_to_all(tiny: Tiny) -> None:
-    told: list[tuple[float, str]] = []
-    train(tiny("trainer.max_steps=4"), progress=lambda share, line: told.append((share, line)))
+    told: list[tuple[float, Row]] = []
+    train(tiny("trainer.max_steps=4"), progress=lambda share, row: told.append((share, row)))
     assert [share for share, _ in told] == [0.25, 0.5, 0.75, 1.0, 1.0]
-    assert told[0][1].startswith("step 1, train_nll_nats ")
-    assert told[-1][1].startswith("step 4, validation_perplexity ")
+    assert told[0][1]["step"] == 1 and "train_nll_nats" in told[0][1]
+    assert told[-1][1]["step"] == 4 and "validation_perplexity" in told[-1][1]
 
 
 def test_a_finished_run_is_skipped_and_repeated_when_asked(tiny: Tiny) -> None:
@@ -168,7 +172,7 @@ def test_a_loss_that_is_lost_ends_the_run_with_one_line(tiny: Tiny) -> None:
 def test_an_interrupted_run_says_so_and_is_begun_anew(tiny: Tiny) -> None:
     handler = signal.getsignal(signal.SIGINT)
 
-    def interrupt(share: float, line: str) -> None:
+    def interrupt(share: float, row: Row) -> None:
         if share == 0.5:
             raise KeyboardInterrupt
 

@@ -20,7 +20,7 @@ from cellwise.tasks.language.columns import IGNORED
 from cellwise.training.module import TrainingModule, detached
 from cellwise.training.selection import Selection
 from cellwise.training.settings import RunSettings, read
-from cellwise.training.train import make_trainer
+from cellwise.training.trainer import make_trainer
 
 _PROMISE = 1.25
 _STEPS = 40

@@ -1,9 +1,8 @@
 """Items in order, with the position in the checkpoint.
 
 Where state is carried from one window of a text to the next, order is part of the problem: nothing is
-shuffled, and a run that was cut off in the middle of an epoch goes on with the very next window. The items
-are tensors already, so torch's DataLoader (workers, collation, a random draw per epoch) would only add time
-and a random stream.
+shuffled, and a run that was cut off in the middle of an epoch goes on with the very next window. Items that
+are tensors already are handed out as they are; where making one takes time, `workers` do it ahead.
 """
 
 from __future__ import annotations
@@ -31,7 +30,13 @@ class SequentialLoader(Generic[Item_co]):
     items handed out, modulo the length: after an epoch's last item it is 0, or the resumed epoch would be
     empty. Cut an epoch short by fewer items, not by Lightning's ``limit_train_batches``: at the end of such
     an epoch the position is not 0.
+
+    Attributes:
+        workers: processes that fetch items ahead; 0: this one fetches each when it is asked for. No item changes, and
+            what they have fetched but not handed out does not count. Set by training.
     """
+
+    workers = 0
 
     def __init__(self, items: Items[Item_co]) -> None:
         self.items = items
@@ -44,9 +49,9 @@ class SequentialLoader(Generic[Item_co]):
     def __iter__(self) -> Iterator[Item_co]:
         # A generator runs from its first item on, so an iterator that is made and dropped uses up nothing.
         start, self._start = self._start, 0
-        for k in range(start, len(self.items)):
-            self._position = k + 1
-            yield self.items[k]
+        for position, item in enumerate(self._fetched(range(start, len(self.items))), start + 1):
+            self._position = position
+            yield item
 
     def state_dict(self) -> dict[str, int]:
         """Return the position, and the length it belongs to."""
@@ -65,3 +70,10 @@ class SequentialLoader(Generic[Item_co]):
                 f"{len(self.items)}; restore the data or start again with again=true"
             )
         self._start = self._position = state["position"]
+
+    def _fetched(self, numbers: range) -> Iterator[Item_co]:
+        if not self.workers or not numbers:
+            return (self.items[k] for k in numbers)
+        from cellwise.data.workers import fetched  # torch's, so only who asks for it imports it
+
+        return fetched(self.items, numbers, self.workers)

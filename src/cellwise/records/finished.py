@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, Literal
 
 from cellwise.errors import CellwiseError
 from cellwise.files import now, write_atomically
@@ -30,22 +31,44 @@ def require_finished(folder: Path) -> None:
 
 def finished_note(folder: Path) -> str:
     """Return the one line of a skipped run; it says so if cellwise's own code has changed since."""
-    try:
-        then = json.loads((folder / "run.json").read_text(encoding="utf-8")).get("code_sha256")
-    except (OSError, ValueError):
-        then = None
+    then = _info(folder).get("code_sha256")
     changed = "" if then == code_sha256() else "; cellwise's own code has changed since"
     return f"finished already, skipped{changed} (again=true repeats it)"
 
 
-def mark_failed(folder: Path, error: str) -> None:
-    """Let the record of a run whose process is gone say how it ended; nothing where it says so already."""
-    path = folder / "run.json"
+def mark_ended(folder: Path, status: Literal["failed", "pruned"], note: str) -> None:
+    """Let the record of a run whose process is gone say how it ended; nothing where it says so already.
+
+    Args:
+        folder: the run's.
+        status: how it ended.
+        note: why, in a line.
+    """
+    info = _info(folder)
+    if info.get("status") == "running" or info.get("error") == "interrupted":
+        changed = {**info, "status": status, "error": note, "ended": now()}
+        write_atomically(folder / "run.json", json.dumps(changed, indent=2) + "\n")
+
+
+def ended_since(folder: Path, since: float) -> tuple[Literal["finished", "failed", "pruned"], str] | None:
+    """Return how a run ended, and why, if it did so after a time; interrupted is not ended.
+
+    Args:
+        folder: the run's.
+        since: seconds since 1970.
+    """
+    info = _info(folder)
+    status = info.get("status")
+    if status not in ("finished", "failed", "pruned") or info.get("error") == "interrupted":
+        return None
+    if (folder / "run.json").stat().st_mtime < since:
+        return None
+    return status, str(info.get("error") or "")
+
+
+def _info(folder: Path) -> dict[str, Any]:
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return  # it ended before it had a record
-    if info.get("status") == "running":
-        write_atomically(
-            path, json.dumps({**info, "status": "failed", "error": error, "ended": now()}, indent=2) + "\n"
-        )
+        return {}  # it ended before it had a record
+    return found if isinstance(found, dict) else {}

@@ -14,7 +14,18 @@ from cellwise.errors import CellwiseError
 
 # Who runs it, where, how it is logged, and which of the equal runs it is: not what it is.
 _NOT_IDENTITY = ("seed", "study", "runs_dir", "data_dir", "cell_modules", "again", "logger")
-_NOT_IDENTITY_OF_TRAINER = ("accelerator", "threads", "engine", "log_every_steps", "checkpoint_every_seconds")
+# What a run does when its loss is lost changes no number of a run that has one; a run that stopped there may go on.
+_NOT_IDENTITY_OF_TRAINER = (
+    *("accelerator", "threads", "engine", "log_every_steps", "checkpoint_every_seconds", "data_workers", "non_finite"),
+)
+# Keys that came later do not count at the value that changes nothing, so that older runs stay what they are.
+_LATER: dict[str, dict[str, Any]] = {
+    "optim": {
+        **{"momentum": 0, "nesterov": False, "schedule": "constant", "warmup_steps": 0},
+        **{"final_fraction": 0, "plateau_patience": None},
+    },
+    "trainer": {"patience": None},
+}
 
 
 def identity(config: Mapping[str, Any]) -> str:
@@ -51,6 +62,8 @@ def what_counts(config: Mapping[str, Any]) -> dict[str, Any]:
     # A text is what it holds, not where it lies.
     counted["data"] = {k: v for k, v in data.items() if k != "path" or not data.get("sha256")}
     counted["trainer"] = {k: v for k, v in trainer.items() if k not in _NOT_IDENTITY_OF_TRAINER}
+    for group, without in _LATER.items():
+        counted[group] = {k: v for k, v in counted.get(group, {}).items() if k not in without or v != without[k]}
     return counted
 
 

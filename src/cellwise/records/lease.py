@@ -10,16 +10,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import socket
 import tempfile
 import threading
 import time
 import uuid
-from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
 from cellwise.errors import CellwiseError
+from cellwise.machine import machine
 
 BEAT_SECONDS = 10.0
 SILENCE_SECONDS = 60.0  # six beats: a busy file server may swallow some
@@ -64,7 +63,9 @@ class Lease:
             raise BeingRunError(f"{self._path.parent} was silent too long and is being run by another process now")
 
     def close(self) -> None:
-        """Let the run be anybody's."""
+        """Let the run be anybody's; a second time does nothing."""
+        if self._closed.is_set():
+            return
         self._closed.set()
         self._thread.join()
         if not self.lost:
@@ -95,12 +96,15 @@ def take_lease(folder: Path) -> Lease:
     """Return the lease of a run's folder.
 
     Raises:
+        CellwiseError: the folder can't be written.
         BeingRunError: another process makes the run.
-        OSError: the folder can't be written.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
     path = _path(folder)
-    file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (held for the run)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (held for the run)
+    except OSError as error:
+        raise unwritable(folder, error) from error
     for wait in (_LOOKED_AT_SECONDS, 0.0):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -129,14 +133,11 @@ def is_being_run(folder: Path) -> bool:
         return False
 
 
-@cache
-def machine() -> str:
-    """Return what tells this machine from others, and from itself before it was started anew."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
-    except OSError:
-        boot = ""
-    return f"{socket.gethostname()} {boot}".strip()
+def unwritable(folder: Path, error: OSError) -> CellwiseError:
+    """Return the error of a run's folder that can't be written."""
+    return CellwiseError(
+        f"can't write the run's folder {folder}: {error.strerror}; give a folder of yours with runs_dir=..."
+    )
 
 
 def _beats_elsewhere(path: Path) -> bool:

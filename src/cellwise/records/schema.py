@@ -53,7 +53,7 @@ __all__ = [
 ]
 
 SCHEMA = 1
-Status: TypeAlias = Literal["running", "finished", "failed"]
+Status: TypeAlias = Literal["running", "finished", "failed", "pruned"]
 Direction: TypeAlias = Literal["min", "max"]
 
 

@@ -11,15 +11,13 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import yaml
 
 from cellwise.errors import CellwiseError
 from cellwise.records.plain import read_json
-from cellwise.records.schema import RunInfo, Summary, View, load_view
-
-Status: TypeAlias = Literal["running", "finished", "failed"]
+from cellwise.records.schema import RunInfo, Status, Summary, View, load_view
 
 _CONFIGURATION = re.compile(r"(?P<cell>.+)-(?P<identity>[0-9a-f]{8})")
 _SEED = re.compile(r"seed-(?P<seed>\d+)")
@@ -31,7 +29,8 @@ class RunRecord:
     """One run as it lies on disk.
 
     ``status`` is ``finished`` where a readable summary is present; ``running`` is also what a killed run
-    says. ``error`` says why a run failed, or why its record cannot be read.
+    says; ``pruned`` is one that a search ended early. ``error`` says why a run failed or was pruned, or why its record
+    cannot be read.
     """
 
     path: Path
@@ -154,7 +153,7 @@ def _read_run(path: Path, cell: str, identity: str, seed: int) -> RunRecord:
         return RunRecord(path, cell, identity, seed, "finished", None, info, summary)
     if info is None:
         return RunRecord(path, cell, identity, seed, "failed", f"{path / 'run.json'}: no such file")
-    status: Status = "failed" if info.status == "failed" else "running"
+    status: Status = "running" if info.status == "finished" else info.status
     return RunRecord(path, cell, identity, seed, status, info.error, info)
 
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
@@ -17,10 +16,9 @@ from typing import Any, Protocol
 
 import yaml
 
-from cellwise.errors import CellwiseError
 from cellwise.files import now, write_atomically
 from cellwise.records.finished import is_finished
-from cellwise.records.lease import take_lease
+from cellwise.records.lease import Lease, take_lease, unwritable
 from cellwise.records.schema import RunInfo, Summary, View, save_view
 
 
@@ -45,38 +43,43 @@ class RunWriter:
             beside it as `seed-<n>.replaced-<k>`.
         info: what `run.json` says at the start.
         config: resolved and plain; becomes `config.yaml`.
-        kept_bytes: of an earlier start's `metrics.jsonl`, when the run goes on from its checkpoint; None: begin anew.
-        rows: what `metrics.jsonl` begins with, when the run begins anew as the extension of a shorter one.
+        rows: of `metrics.jsonl`, when the run goes on: how many bytes of the folder's own stay, or what it begins with
+            (of the shorter run that this one extends); None: begin anew.
+        lease: of the folder, closed with the record; None: it is taken here.
 
     Raises:
         CellwiseError: the folder can't be written, or another process is making this run.
     """
 
     def __init__(
-        self, folder: Path, info: RunInfo, config: Mapping[str, Any], kept_bytes: int | None = None, rows: bytes = b""
+        self,
+        folder: Path,
+        info: RunInfo,
+        config: Mapping[str, Any],
+        rows: int | bytes | None = None,
+        lease: Lease | None = None,
     ):
         self.folder, self.info = folder, info
         self._mirrors: list[Mirror] = []
+        self._lease = lease or take_lease(folder)
         try:
-            with contextlib.ExitStack() as held:
-                self._lease = held.enter_context(take_lease(folder))
-                self._begin(config, kept_bytes, rows)
-                held.pop_all()
+            self._begin(config, rows)
         except OSError as error:
-            raise CellwiseError(
-                f"can't write the run's folder {folder}: {error.strerror}; give a folder of yours with runs_dir=..."
-            ) from error
+            self._lease.close()
+            raise unwritable(folder, error) from error
 
-    def _begin(self, config: Mapping[str, Any], kept_bytes: int | None, rows: bytes) -> None:
-        if kept_bytes is None:
+    def _begin(self, config: Mapping[str, Any], rows: int | bytes | None) -> None:
+        if not isinstance(rows, int):
             _make_room(self.folder)
+        for half in self.folder.rglob(".*.tmp"):  # of a process that was killed while it wrote
+            half.unlink()
         for part in ("views", "checkpoints"):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
         write_atomically(self.folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
         self._write_info()
         self._metrics = open(self.folder / "metrics.jsonl", "ab")  # noqa: SIM115 (open for the run)
-        self._metrics.truncate(kept_bytes or 0)
-        self._metrics.write(rows)
+        self._metrics.truncate(rows if isinstance(rows, int) else 0)
+        self._metrics.write(rows if isinstance(rows, bytes) else b"")
         self._log = open(self.folder / "log.txt", "a", encoding="utf-8")  # noqa: SIM115
 
     def mirror(self, mirror: Mirror) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -26,6 +27,11 @@ class ProgressBar:
     def __call__(self, done: float, total: float, text: str) -> None:
         """Move the bar to `done` of `total` and show a text beside it."""
         self._progress.update(self._task, completed=done, total=total, description=text, visible=True)
+
+    def row(self, share: float, row: Mapping[str, Any]) -> None:
+        """Show how far a run is, and the first score of the row that it logged."""
+        shown = [f", {name} {row[name]:.4g}" for name in row if name.startswith(("train_", "validation_"))][:1]
+        self(share, 1, f"step {row['step']}" + "".join(shown))
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""

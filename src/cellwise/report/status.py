@@ -11,10 +11,11 @@ from cellwise.records.lease import is_being_run
 from cellwise.records.planned import read_plan
 from cellwise.records.store import RunRecord, load_study
 
-ORDER = ("running", "failed", "cut off", "finished", "waiting")
+ORDER = ("running", "failed", "cut off", "pruned", "finished", "waiting")
 MEANINGS = {
     "cut off": "the same command goes on with them",
     "failed": "the same command tries them again",
+    "pruned": "ended early by the search",
     "waiting": "planned, not begun",
 }
 
@@ -48,8 +49,8 @@ def status_lines(folder: Path) -> list[str]:
 
 
 def _state(run: RunRecord) -> str:
-    if run.status == "finished":
-        return "finished"
+    if run.status in ("finished", "pruned"):
+        return run.status
     if is_being_run(run.path):
         return "running"
     interrupted = run.status == "running" or run.error == "interrupted"

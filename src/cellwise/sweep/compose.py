@@ -66,7 +66,12 @@ def _require_plain(override: Override) -> None:
 
 
 def compose_config(overrides: Sequence[str]) -> Config:
-    """Return the resolved configuration of one run.
+    """Return the resolved configuration of one run; `compose_both` without the launcher."""
+    return compose_both(overrides)[0]
+
+
+def compose_both(overrides: Sequence[str]) -> tuple[Config, Config]:
+    """Return the resolved configuration of one run, and that of its launcher, which is no part of what a run is.
 
     Args:
         overrides: `key=value`, without sweeps.
@@ -93,10 +98,17 @@ def compose_config(overrides: Sequence[str]) -> Config:
         if config.budget is not None:
             refuse_two_sizes(parsed)
             size = hidden_size_in(lambda size: _resolved(config, {KEY: size}))
-            return _resolved(config, {KEY: size, "budget": str(parse_budget(config.budget))})
-        return _resolved(config, {})
+            return _parted(_resolved(config, {KEY: size, "budget": str(parse_budget(config.budget))}))
+        return _parted(_resolved(config, {}))
     except OmegaConfBaseException as error:
         raise CellwiseError(_one_line(error)) from error
+
+
+def _parted(config: Config) -> tuple[Config, Config]:
+    launcher = config.pop("launcher")
+    if not isinstance(launcher, dict):
+        raise CellwiseError(f"launcher={launcher!r} must be a group of keys; choose a file of conf/launcher")
+    return config, launcher
 
 
 def _resolved(config: DictConfig, put_in: Mapping[str, Any]) -> Config:

@@ -13,9 +13,6 @@ from cellwise.records.finished import require_finished
 from cellwise.training.train import Outcome, Progress, train
 from cellwise.training.trained import read_config
 
-# Their rate at each step depends on how many steps there are in all.
-_BOUND_TO_THE_END = ("cosine", "linear")
-
 
 def extend(
     folder: Path, *, epochs: int | None = None, steps: int | None = None, progress: Progress | None = None
@@ -43,13 +40,13 @@ def extend(
         before = config["trainer"].get(key)
         if before is not None and value <= before:
             raise CellwiseError(
-                f"{folder} has trainer.{key}={before}; --{key.removeprefix('max_')} counts in all, so give more than that"
+                f"{folder} has trainer.{key}={before}; --{key.removeprefix('max_')} counts in all, so give more"
             )
     schedule = config["optim"].get("schedule")
-    if schedule in _BOUND_TO_THE_END:
+    if schedule in ("cosine", "linear"):
         raise CellwiseError(
-            f"{folder} has optim.schedule={schedule}, whose rates depend on the number of steps in all, so a longer run "
-            "differs from the first step on; train it from the start: the command in run.json with another length"
+            f"{folder} has optim.schedule={schedule}, whose rates depend on the number of steps in all, so a longer "
+            "run differs from the first step on; train it from the start: the command in run.json with another length"
         )
     trainer = {**config["trainer"], **asked}
     longer = {**config, **_place(folder, config), "trainer": trainer, "again": False}

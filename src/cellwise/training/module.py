@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -16,14 +16,16 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from cellwise.errors import CellwiseError
-from cellwise.tasks.contract import Learned, Scores, Split, Task
+from cellwise.tasks.contract import Scores, Split, Task
 from cellwise.training.checkpoint import Checkpoints
 from cellwise.training.optim import learning_rate, make_optimizer
+from cellwise.training.patience import Patience
 from cellwise.training.seeds import reseed
 from cellwise.training.selection import Selection
 from cellwise.training.settings import OptimSettings
+from cellwise.training.stopping import Stop
+from cellwise.training.tally import Row, Tally
 
-Row = dict[str, float | int]
 Report = Callable[[Row], None]
 
 
@@ -40,7 +42,11 @@ class TrainingModule(pl.LightningModule):
         log_every_steps: steps of one training row.
         checkpoints: of a run that may be cut off; None for none.
         logged: how many bytes of rows are written, for the checkpoint.
-        steps_in_all: after which the run ends; its last step gets a checkpoint, from which more epochs can go on.
+        steps_in_all: of the run, unless it stops early: for schedules that end with it, and for its last checkpoint.
+        patience: validations in a row without improvement that end training; None: none do.
+        non_finite: whether a loss that is lost ends the run.
+        note: takes lines for the log.
+        stop: whether the run was asked to stop.
     """
 
     def __init__(
@@ -56,38 +62,54 @@ class TrainingModule(pl.LightningModule):
         checkpoints: Checkpoints | None = None,
         logged: Callable[[], int] = lambda: 0,
         steps_in_all: int = 1,
+        patience: int | None = None,
+        non_finite: Literal["stop", "go_on"] = "stop",
+        note: Callable[[str], None] = lambda text: None,
+        stop: Stop | None = None,
     ):
         super().__init__()
         self.task, self.network, self.optim, self.seed = task, network, optim, seed
         self.report, self.selection, self.log_every_steps = report, selection, log_every_steps
-        self.checkpoints, self._logged, self.steps_in_all = checkpoints, logged, steps_in_all
+        self.checkpoints, self._logged, self._note = checkpoints, logged, note
+        self.steps_in_all, self.non_finite, self.stop = steps_in_all, non_finite, stop or Stop()
+        self.patience, self._plateau, self._reductions = Patience(patience), Patience(optim.plateau_patience), 0
         self.examples = 0
         self.train_seconds = 0.0
         self.validated_step = -1
         self.test_scores: dict[str, float] = {}
         self._carried: dict[Split, Any] = {}
         self._scores: Scores | None = None
-        self._tally = _Tally()
+        self._tally = Tally()
         self._started = 0.0
         self._epoch = 0  # of the last step; Lightning has counted on when training ends
         self._epoch_ended = True  # with the last step
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return the optimiser; the learning rate is set at each epoch's start."""
+        """Return the optimiser; the learning rate is set at each step."""
         return make_optimizer(self.optim, self.network.parameters())
 
+    def on_train_start(self) -> None:
+        """Train, unless the checkpoint is of a run whose patience is lost already."""
+        self.trainer.should_stop = self.patience.is_lost()
+        self.stop.listen()  # Lightning has put a handler before ours, which would end the run without a checkpoint
+        self.stop.can_wait = True
+
     def on_train_epoch_start(self) -> None:
-        """Begin the text anew, at this epoch's learning rate; Lightning does not call this where an epoch goes on."""
+        """Begin the text anew; Lightning does not call this where an epoch goes on."""
         self._carried["train"] = None
         self._epoch = self.current_epoch
-        optimizer = self.optimizers()
-        assert not isinstance(optimizer, list)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(self.optim, self.current_epoch)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Give this step its own random numbers, whatever happened before it."""
+        """Give this step its own learning rate and random numbers, whatever happened before it."""
         self._started = time.perf_counter()
+        for group in self._groups():
+            group["lr"] = learning_rate(
+                self.optim,
+                epoch=self._epoch,
+                step=self.global_step,
+                steps_in_all=self.steps_in_all,
+                reductions=self._reductions,
+            )
         reseed(self.seed, "step", self.global_step)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
@@ -105,6 +127,10 @@ class TrainingModule(pl.LightningModule):
             self._write_row()
         if self._is_between_steps():
             self._save_when_due()
+
+    def on_validation_batch_end(self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Stop if that was asked for: in the middle of a validation there is nothing to keep."""
+        self.stop.check()
 
     def on_validation_end(self) -> None:
         """Keep what a validation in training cost."""
@@ -126,6 +152,7 @@ class TrainingModule(pl.LightningModule):
             "validated_step": self.validated_step,
             "epoch": self._epoch,
             "selected": self.selection.state(),
+            "waited": (self.patience.waited, self._plateau.waited, self._reductions),
             "logged": self._logged(),
         }
 
@@ -137,11 +164,14 @@ class TrainingModule(pl.LightningModule):
         self.examples, self.train_seconds = kept["examples"], kept["train_seconds"]
         self.validated_step, self._epoch = kept["validated_step"], kept["epoch"]
         self.selection.load(kept["selected"])
+        self.patience.waited, self._plateau.waited, self._reductions = kept["waited"]
 
     def on_train_end(self) -> None:
         """Write the row of the steps since the last one."""
+        self.stop.can_wait = False
         if self._tally.examples:
             self._write_row()
+        self.stop.check()
 
     def on_validation_epoch_start(self) -> None:
         """Begin a pass over validation."""
@@ -158,7 +188,10 @@ class TrainingModule(pl.LightningModule):
             return
         self.validated_step = self.global_step
         self.report({**self._place(), **{f"validation_{name}": value for name, value in scores.items()}})
-        self.selection.offer(self.network, scores[self.task.objective.metric], self.global_step)
+        value = scores[self.task.objective.metric]
+        improved = self.selection.offer(self.network, value, self.global_step)
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            self._hear(improved=improved)
 
     def on_test_epoch_start(self) -> None:
         """Begin the one pass over test."""
@@ -173,16 +206,44 @@ class TrainingModule(pl.LightningModule):
         self.test_scores = self._computed()
 
     def _write_row(self) -> None:
-        """Report the training steps since the last row; stop a run whose loss is lost."""
+        """Report the training steps since the last row; stop a run whose loss is lost.
+
+        Rows hold sums over steps, in which one infinity or NaN stays: nothing need be looked at in between.
+        """
         row = self._tally.row()
         self.examples += self._tally.take_examples()
-        rate: float = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
+        rate: float = self._groups()[0]["lr"]
         self.report({**self._place(), **row, "learning_rate": rate})
-        self._require_finite(row)
+        if self.non_finite == "stop":
+            self._require_finite(row)
+
+    def _hear(self, *, improved: bool) -> None:
+        """Follow a validation: the rate of a plateau, the end of a run whose patience is lost."""
+        self._plateau.hear(improved=improved)
+        if self._plateau.is_lost():
+            self._plateau.waited, self._reductions = 0, self._reductions + 1
+        self.patience.hear(improved=improved)
+        if self.patience.is_lost():
+            self.trainer.should_stop = True
+            self._note(
+                f"stops early at step {self.global_step}: {self.patience.waited} validations in a row no better than "
+                f"{self.task.objective.metric} {self.selection.value:.5g} at step {self.selection.step}"
+            )
 
     def _save_when_due(self) -> None:
-        if self.checkpoints is not None and self.checkpoints.due(now=self.global_step == self.steps_in_all):
+        """Write a checkpoint if it is time for one, or the last moment; stop if that was asked for."""
+        asked = self.stop.by
+        last = asked is not None or self.global_step == self.steps_in_all
+        if self.checkpoints is not None and self.checkpoints.due(now=last):
             self.checkpoints.save(self.trainer)
+            if asked is not None:
+                self._note(f"stops at step {self.global_step} with a checkpoint: {asked.name}")
+        self.stop.check()
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Return the optimiser's groups of parameters."""
+        groups: list[dict[str, Any]] = self.trainer.optimizers[0].param_groups
+        return groups
 
     def _is_between_steps(self) -> bool:
         """Whether nothing but the next step of the same epoch follows, so that a checkpoint means just one thing.
@@ -219,39 +280,9 @@ class TrainingModule(pl.LightningModule):
         for name, value in row.items():
             if not abs(value) < float("inf"):
                 raise CellwiseError(
-                    f"{name} is {value} at step {self.global_step}; lower optim.learning_rate or optim.clip_norm"
+                    f"{name} is {value} at step {self.global_step}; lower optim.learning_rate or optim.clip_norm, or "
+                    "type trainer.non_finite=go_on to go on all the same"
                 )
-
-
-class _Tally:
-    """Sums of what training steps logged since the last row; they stay on the device until the row is written."""
-
-    def __init__(self) -> None:
-        self.examples = 0
-        self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
-
-    def add(self, learned: Learned) -> None:
-        self.examples += learned.examples
-        for name, (total, count) in learned.sums.items():
-            self._sums[name] = self._sums[name] + total if name in self._sums else total.double()
-            self._counts[name] = self._counts.get(name, 0) + count
-
-    def row(self) -> Row:
-        """Return the means and start over."""
-        row: Row = {f"train_{name}": float(total) / self._counts[name] for name, total in self._sums.items()}
-        self._sums, self._counts = {}, {}
-        return row
-
-    def state(self) -> dict[str, Any]:
-        return {"examples": self.examples, "sums": dict(self._sums), "counts": dict(self._counts)}
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        self.examples, self._sums, self._counts = state["examples"], dict(state["sums"]), dict(state["counts"])
-
-    def take_examples(self) -> int:
-        taken, self.examples = self.examples, 0
-        return taken
 
 
 def detached(state: Any) -> Any:

@@ -16,6 +16,7 @@ import torch
 from cellwise.errors import CellwiseError
 from cellwise.records.plain import read_json
 from cellwise.records.schema import RunInfo
+from cellwise.records.store import read_metrics
 from cellwise.settings import typed
 from cellwise.training.checkpoint import newest_sound, step_of
 from cellwise.training.settings import TrainerSettings
@@ -36,7 +37,7 @@ class Start:
 
     Attributes:
         checkpoint: to go on from.
-        logged: bytes of `metrics.jsonl` that were written before it, in the checkpoint's run.
+        rows: of `metrics.jsonl` before it: how many bytes of the run's own, or those of a shorter run.
         threads: that it ran with; they change bits.
         started: when it began.
         loader: where the loader of the training split stood.
@@ -44,7 +45,7 @@ class Start:
     """
 
     checkpoint: Path
-    logged: int
+    rows: int | bytes
     threads: int
     started: str
     loader: Mapping[str, Any]
@@ -95,10 +96,7 @@ def find_end(folder: Path, now: RunInfo, trainer: TrainerSettings) -> Start:
     """
     checkpoint = newest_sound(folder / "checkpoints")
     if checkpoint is None:
-        raise CellwiseError(
-            f"{folder} keeps no checkpoint of its last step ({_why_none(folder)}), so it can't be extended; train the "
-            "longer run from the start: the command in its run.json, with another trainer.max_epochs or max_steps"
-        )
+        raise _no_checkpoint(folder)
     then = read_json(folder / "run.json")
     start = _start(checkpoint, then)
     steps, before = trainer.steps_in_all(start.loader["length"]), step_of(checkpoint)
@@ -115,23 +113,9 @@ def find_end(folder: Path, now: RunInfo, trainer: TrainerSettings) -> Start:
             f"{', '.join(changed)}; change it back, or train the longer run from the start"
         )
     named = f"{then['cell']}-{then['identity']}/seed-{then['seed']}"
-    return replace(start, started=now.started, extended_from=named)
-
-
-def rows_before(start: Start) -> bytes:
-    """Return what `metrics.jsonl` held when a checkpoint was written.
-
-    Raises:
-        CellwiseError: it does not hold it any more.
-    """
-    path = start.checkpoint.parents[1] / "metrics.jsonl"
-    try:
-        rows = path.read_bytes()[: start.logged]
-    except OSError as error:
-        raise CellwiseError(f"can't read {path}: {error.strerror}") from error
-    if len(rows) < start.logged:
-        raise CellwiseError(f"{path} is damaged: it is shorter than when the run's last checkpoint was written")
-    return rows
+    assert isinstance(start.rows, int)
+    rows = _first_bytes(folder / "metrics.jsonl", start.rows)
+    return replace(start, rows=rows, started=now.started, extended_from=named)
 
 
 def what_changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -150,6 +134,16 @@ def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [name for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name)]
 
 
+def _first_bytes(path: Path, number: int) -> bytes:
+    try:
+        found = path.read_bytes()[:number]
+    except OSError as error:
+        raise CellwiseError(f"can't read {path}: {error.strerror}") from error
+    if len(found) < number:
+        raise CellwiseError(f"{path} is damaged: it is shorter than when the run's last checkpoint was written")
+    return found
+
+
 def _start(checkpoint: Path, then: Mapping[str, Any]) -> Start:
     kept = torch.load(checkpoint, map_location="cpu", weights_only=True)
     (loader,) = kept["loops"]["fit_loop"]["state_dict"]["combined_loader"]
@@ -157,6 +151,18 @@ def _start(checkpoint: Path, then: Mapping[str, Any]) -> Start:
     return Start(checkpoint, logged, then["threads"], then["started"], loader, then.get("extended_from"))
 
 
-def _why_none(folder: Path) -> str:
-    every = read_config(folder)["trainer"].get("checkpoint_every_seconds")
-    return "`cellwise clean` removed it" if every is not None else "trainer.checkpoint_every_seconds=null"
+def _no_checkpoint(folder: Path) -> CellwiseError:
+    trainer = read_config(folder)["trainer"]
+    patience, selected_step = trainer.get("patience"), read_json(folder / "summary.json")["selected_step"]
+    validated = [row["step"] for row in read_metrics(folder) if any(key.startswith("validation_") for key in row)]
+    if patience is not None and sum(step > selected_step for step in validated) >= patience:
+        return CellwiseError(
+            f"{folder} stopped early at step {validated[-1]}, by trainer.patience={patience}, and a longer run would "
+            "stop there, too; train one with more patience: the command in its run.json with another trainer.patience"
+        )
+    never = trainer.get("checkpoint_every_seconds") is None
+    why = "trainer.checkpoint_every_seconds=null" if never else "`cellwise clean` removed it"
+    return CellwiseError(
+        f"{folder} keeps no checkpoint of its last step ({why}), so it can't be extended; train the longer run from "
+        "the start: the command in its run.json with another trainer.max_epochs or max_steps"
+    )

@@ -26,14 +26,15 @@ class Selection:
         self.path, self.value, self.step = path, math.nan, -1
         self._direction = direction
 
-    def offer(self, network: nn.Module, value: float, step: int) -> None:
-        """Keep the network's weights if validation's value is the best so far."""
+    def offer(self, network: nn.Module, value: float, step: int) -> bool:
+        """Keep the network's weights if validation's value is the best so far; returns whether it is."""
         # A value that is not a number is kept only if there is nothing else, so that every run has a checkpoint.
         better = value < self.value if self._direction == "min" else value > self.value
         if self.step >= 0 and not better and not (math.isnan(self.value) and not math.isnan(value)):
-            return
+            return False
         self.value, self.step = value, step
         self._write(network.state_dict())
+        return True
 
     def state(self) -> tuple[float, int, Mapping[str, Tensor] | None]:
         """Return what a training checkpoint keeps: value, step, and the weights, for the file may be replaced later."""

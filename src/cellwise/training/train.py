@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
-import os
+import functools
+import math
 import resource
 import shlex
-import signal
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -25,23 +23,29 @@ from torch import nn
 from cellwise.budget import recurrent_flops
 from cellwise.cells.registry import build_cell, cell_info, import_cells
 from cellwise.cells.source import cell_source_sha256
+from cellwise.data.loader import SequentialLoader
 from cellwise.errors import CellwiseError
 from cellwise.files import now
+from cellwise.machine import cores
 from cellwise.records.environment import code_sha256, git_state, versions
 from cellwise.records.finished import finished_note, is_finished
 from cellwise.records.identity import identity, run_folder
+from cellwise.records.lease import Lease, take_lease
 from cellwise.records.schema import Parameters, RunInfo, Summary, Throughput
 from cellwise.records.writer import RunWriter
 from cellwise.tasks import build_task
-from cellwise.tasks.contract import Task
+from cellwise.tasks.contract import Objective, Split, Task
 from cellwise.training.checkpoint import Checkpoints
-from cellwise.training.module import Row, TrainingModule
-from cellwise.training.resume import find_cut_off, find_end, rows_before
+from cellwise.training.module import TrainingModule
+from cellwise.training.resume import Start, find_cut_off, find_end
 from cellwise.training.seeds import reseed
 from cellwise.training.selection import Selection
 from cellwise.training.settings import RunSettings, TrainerSettings, read
+from cellwise.training.stopping import Stop, StoppedError, stop_signals
+from cellwise.training.tally import Row
+from cellwise.training.trainer import make_trainer
 
-Progress = Callable[[float, str], None]
+Progress = Callable[[float, Row], None]
 
 
 @dataclass(frozen=True)
@@ -71,13 +75,14 @@ def train(
 
     Args:
         config: resolved and plain.
-        progress: called with the share done, 0 to 1, and a line to show.
+        progress: called with the share done, 0 to 1, and each row that is logged.
         own_process: this process does nothing else, so all that it prints goes to the run's log.
         threads: this process's share of the cores, where the configuration gives no number; None: all of them.
         extends: a finished run of the same configuration with fewer epochs or steps, to go on from where that ended.
 
     Raises:
         CellwiseError: a bad setting (nothing is written), or a run that failed (its record says so).
+        StoppedError: a KeyboardInterrupt that says which signal it was, if one; the same call goes on.
     """
     import_cells(config.get("cell_modules") or [])
     settings = read(config)
@@ -88,35 +93,60 @@ def train(
         raise CellwiseError("trainer.accelerator=gpu, but torch sees no GPU here; type trainer=cpu")
     started = time.perf_counter()
     task = build_task(config["task"]["name"], settings.task)
-    info = _info(config, settings, task, settings.trainer.threads or threads or os.cpu_count() or 1)
-    start = None if settings.again else find_cut_off(folder, info, threads_are_given=bool(settings.trainer.threads))
-    rows = None
-    if start is None and extends is not None:
-        start = find_end(extends, info, settings.trainer)
-        rows = rows_before(start)
+    settings.optim.require_room(_steps_in_all(settings, task))
+    with take_lease(folder) as lease:
+        if is_finished(folder) and not settings.again:  # by another process, since the first look
+            return Outcome(folder, finished_note(folder), skipped=True)
+        info = _info(config, settings, task, settings.trainer.threads or threads or cores())
+        start = None if settings.again else _start(folder, settings, info, extends)
+        return _make(config, settings, task, info, start, lease, started, progress, own_process=own_process)
+
+
+def _start(folder: Path, settings: RunSettings, info: RunInfo, extends: Path | None) -> Start | None:
+    cut_off = find_cut_off(folder, info, threads_are_given=bool(settings.trainer.threads))
+    return find_end(extends, info, settings.trainer) if cut_off is None and extends is not None else cut_off
+
+
+def _make(
+    config: Mapping[str, Any],
+    settings: RunSettings,
+    task: Task,
+    info: RunInfo,
+    start: Start | None,
+    lease: Lease,
+    started: float,
+    progress: Progress | None,
+    *,
+    own_process: bool,
+) -> Outcome:
+    """Train, from the beginning or from where an earlier start or a shorter run ended, and write the record."""
+    folder = run_folder(config)
     if start is not None:
         info = dataclasses.replace(
             info, threads=start.threads, started=start.started, extended_from=start.extended_from
         )
     torch.set_num_threads(info.threads)
-    record = RunWriter(folder, info, config, start.logged if start is not None and rows is None else None, rows or b"")
+    record = RunWriter(folder, info, config, start.rows if start is not None else None, lease)
     if own_process:
         record.capture_output()
     if start is not None:
         record.note(f"goes on from {start.checkpoint.name}")
-    with _recorded(record):
-        network, module, trainer = _prepared(config, settings, task, record, progress)
+    with stop_signals() as stop, _recorded(record, stop):
+        network, module, trainer = _prepared(config, settings, task, record, progress, stop)
+        loader = functools.partial(_loader, task, settings=settings)
         setup_seconds = time.perf_counter() - started
-        checkpoint = None if start is None else start.checkpoint
-        loader = task.loader("train")
+        examples, checkpoint = loader("train"), None
         if start is not None:
-            loader.load_state_dict(start.loader)  # Lightning does not where an epoch had ended without validation
-        trainer.fit(module, loader, task.loader("valid"), ckpt_path=checkpoint, weights_only=True)
+            examples.load_state_dict(start.loader)  # Lightning does not where an epoch had ended without validation
+            checkpoint = start.checkpoint
+        trainer.fit(module, examples, loader("valid"), ckpt_path=checkpoint, weights_only=True)
         if module.validated_step != module.global_step:
-            trainer.validate(module, task.loader("valid"), verbose=False)
+            trainer.validate(module, loader("valid"), verbose=False)
         fitted = time.perf_counter()
         module.selection.restore(network)
-        trainer.test(module, task.loader("test"), verbose=False)
+        if progress is not None and module.patience.is_lost():
+            progress(1.0, {"step": module.global_step})
+        trainer.test(module, loader("test"), verbose=False)
         with torch.inference_mode():
             for view in task.views(network.eval()):
                 record.view(view)
@@ -130,8 +160,7 @@ def train(
         record.finish(summary)
         if module.checkpoints is not None:
             module.checkpoints.keep_last(module.steps_in_all)
-    objective = task.objective
-    return Outcome(folder, f"{objective.metric} {summary.value:.5g} {objective.unit}".rstrip(), skipped=False)
+    return Outcome(folder, _finished_note(task.objective, summary), skipped=False)
 
 
 def _info(config: Mapping[str, Any], settings: RunSettings, task: Task, threads: int) -> RunInfo:
@@ -162,6 +191,7 @@ def _prepared(
     task: Task,
     record: RunWriter,
     progress: Progress | None,
+    stop: Stop,
 ) -> tuple[nn.Module, TrainingModule, pl.Trainer]:
     """Build the network from the seed's own stream, and what trains it; complete `run.json`."""
     cell = build_cell(settings.cell, settings.cell_options)
@@ -175,7 +205,7 @@ def _prepared(
             recurrent_flops(cell, r.input_size, r.hidden_size, r.num_layers, directions=r.directions) for r in layers
         ),
     )
-    steps_in_all = settings.trainer.steps_in_all(len(task.loader("train")))
+    steps_in_all = _steps_in_all(settings, task)
     if settings.logger.name == "wandb":
         from cellwise.records.wandb import WandbMirror  # W&B takes 0.4 s to import, so only who asks pays
 
@@ -184,7 +214,7 @@ def _prepared(
     def report(row: Row) -> None:
         record.log(row)
         if progress is not None:
-            progress(min(row["step"] / steps_in_all, 1.0), _progress_line(row))
+            progress(min(row["step"] / steps_in_all, 1.0), row)
 
     module = TrainingModule(
         task,
@@ -197,61 +227,21 @@ def _prepared(
         log_every_steps=settings.trainer.log_every_steps,
         logged=record.logged,
         steps_in_all=steps_in_all,
+        patience=settings.trainer.patience,
+        non_finite=settings.trainer.non_finite,
+        note=record.note,
+        stop=stop,
     )
     return network, module, make_trainer(settings, record.folder)
 
 
-def make_trainer(settings: RunSettings, folder: Path) -> pl.Trainer:
-    """Return Lightning's Trainer with everything off that the record does itself.
-
-    Args:
-        settings: of the run.
-        folder: where Lightning may write; it does not.
-    """
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # tips, device lists: the record has them
-    trainer = settings.trainer
-    every = trainer.validate_every_steps
-    return pl.Trainer(
-        accelerator=trainer.accelerator,
-        devices=1,
-        precision=trainer.precision,
-        max_epochs=trainer.max_epochs if trainer.max_epochs is not None else sys.maxsize,
-        callbacks=_MaxSteps(trainer.max_steps) if trainer.max_steps is not None else None,
-        val_check_interval=every,
-        check_val_every_n_epoch=1 if every is None else None,
-        gradient_clip_val=settings.optim.clip_norm,
-        num_sanity_val_steps=0,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        default_root_dir=folder,
-    )
-
-
-class _MaxSteps(pl.Callback):
-    """Ends training after so many steps.
-
-    Lightning's own `max_steps` would do, but a run that has it resumes by other rules: from a checkpoint at the end of an
-    epoch without validation it begins the wrong epoch, and one that is at its last step already is never told its end.
-    """
-
-    def __init__(self, steps: int):
-        self._steps = steps
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        trainer.fit_loop.epoch_loop.max_steps = self._steps
-
-
 @contextmanager
-def _recorded(record: RunWriter) -> Iterator[None]:
+def _recorded(record: RunWriter, stop: Stop) -> Iterator[None]:
     """Whatever ends the run, its record says so; warnings go to its log."""
 
     def note(message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None) -> None:
         record.note(f"{category.__name__}: {message} ({filename}:{lineno})")
 
-    on_interrupt = signal.getsignal(signal.SIGINT)
     with warnings.catch_warnings():
         warnings.showwarning = note
         # Lightning 2.6 asks torch 2.13 for a class in a way that torch will drop; nothing of ours.
@@ -262,13 +252,18 @@ def _recorded(record: RunWriter) -> Iterator[None]:
             record.fail(str(error))
             raise
         except (KeyboardInterrupt, SystemExit) as error:  # Lightning turns the first into the second
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGINT, on_interrupt)  # and would have this process ignore Ctrl-C from now on
             record.fail("interrupted")
-            raise KeyboardInterrupt from error
+            raise StoppedError(stop.by) from error
         except Exception as error:
             record.fail(" ".join(f"{type(error).__name__}: {error}".split()))
             raise
+
+
+def _finished_note(objective: Objective, summary: Summary) -> str:
+    note = f"{objective.metric} {summary.value:.5g} {objective.unit}".rstrip()
+    if math.isnan(summary.validation):
+        note += "; diverged: no validation gave a number"
+    return note
 
 
 def _summary(settings: RunSettings, task: Task, module: TrainingModule, info: RunInfo) -> Summary:
@@ -294,9 +289,14 @@ def _summary(settings: RunSettings, task: Task, module: TrainingModule, info: Ru
     )
 
 
-def _progress_line(row: Row) -> str:
-    shown = [name for name in row if name.startswith(("train_", "validation_"))][:1]
-    return f"step {row['step']}" + "".join(f", {name} {row[name]:.4g}" for name in shown)
+def _loader(task: Task, split: Split, settings: RunSettings) -> SequentialLoader[Any]:
+    loader = task.loader(split)
+    loader.workers = settings.trainer.data_workers
+    return loader
+
+
+def _steps_in_all(settings: RunSettings, task: Task) -> int:
+    return settings.trainer.steps_in_all(len(task.loader("train")))
 
 
 def _count(modules: Any) -> int:

@@ -1,0 +1,71 @@
+"""Items fetched ahead by processes of their own, in order and without a trace in the run's random numbers.
+
+The processes are torch's DataLoader's. They are forked, so they need no copy of the data and are children of the run:
+each ends by itself within seconds once the run is gone, however it went.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from cellwise.errors import CellwiseError
+
+if TYPE_CHECKING:
+    from cellwise.data.loader import Items
+
+Item_co = TypeVar("Item_co", covariant=True)
+
+
+def fetched(items: Items[Item_co], numbers: range, workers: int) -> Iterator[Item_co]:
+    """Yield the items with these numbers; item k must depend on k alone.
+
+    Args:
+        items: what is fetched.
+        numbers: which, in this order; one at least.
+        workers: processes, 1 or more.
+
+    Raises:
+        CellwiseError: as the item itself raised it.
+    """
+    loader: DataLoader[Any] = DataLoader(
+        _Answers(items),
+        batch_size=None,
+        sampler=numbers,
+        num_workers=min(workers, len(numbers)),
+        collate_fn=_as_it_is,
+        worker_init_fn=_leave_signals_to_the_run,
+        generator=torch.Generator(),  # DataLoader draws a seed per epoch: not from the run's own stream
+        multiprocessing_context="fork",
+    )
+    for item in loader:
+        if isinstance(item, CellwiseError):
+            raise item
+        yield item
+
+
+class _Answers(Dataset[Any], Generic[Item_co]):
+    """Items, or the line that says why not: DataLoader would wrap it in a traceback."""
+
+    def __init__(self, items: Items[Item_co]) -> None:
+        self._items = items
+
+    def __getitem__(self, k: int) -> Item_co | CellwiseError:
+        try:
+            return self._items[k]
+        except CellwiseError as error:
+            return error
+
+
+def _as_it_is(item: Any) -> Any:
+    return item  # DataLoader would turn arrays into tensors
+
+
+def _leave_signals_to_the_run(worker: int) -> None:
+    """Ctrl-C, and some clusters' signals, reach every process of a run; it still needs items to finish its step."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
