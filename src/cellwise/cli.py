@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -178,6 +178,23 @@ def export(
     from cellwise.interop.onnx.run import export_run
 
     for line in export_run(run, onnx):
+        print(line)
+
+
+@app.command()
+def clean(
+    folder: Annotated[Path, typer.Argument(help="A study's folder of runs, or one run's.")],
+    keep: Annotated[
+        Literal["none", "selected"], typer.Option(help="selected: what evaluate and export need.")
+    ] = "none",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
+) -> None:
+    """Remove the checkpoints of finished runs; records, and runs that are not finished, stay as they are."""
+    from cellwise.records.clean import clean as remove
+    from cellwise.report.cleaned import cleaned_lines
+
+    cleaned = remove(folder, keep_selected=keep == "selected", dry_run=dry_run)
+    for line in cleaned_lines(cleaned, keep_selected=keep == "selected", dry_run=dry_run):
         print(line)
 
 
