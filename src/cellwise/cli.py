@@ -170,6 +170,30 @@ def extend(
 
 
 @app.command()
+def evaluate(
+    run: Run,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="data=..., data.<key>=..., task.eval_batch_size=...; none: its own data.")
+    ] = None,
+    split: Annotated[Literal["test", "valid", "train"], typer.Option("--split", help="Of these data.")] = "test",
+    out: Annotated[Path | None, typer.Option("--out", help="A JSON file to write, too.")] = None,
+) -> None:
+    """Score a run's selected weights on other data; its vocabulary stays, and so does its record."""
+    import dataclasses
+
+    from cellwise.records.plain import as_json, to_plain
+    from cellwise.sweep.other_data import with_other_data
+    from cellwise.training.evaluate import evaluate as score
+    from cellwise.training.trained import read_config
+
+    found = score(run, with_other_data(read_config(run), overrides or []), split)
+    for line in found.lines():
+        print(line)
+    if out is not None:
+        _write(out, as_json(to_plain(dataclasses.asdict(found))))
+
+
+@app.command()
 def export(
     run: Run,
     onnx: Annotated[Path, typer.Option("--onnx", help="The file to write, for example lstm.onnx.")],
@@ -312,6 +336,16 @@ def _report(folder: Path, out: Path | None, *, missing_is_error: bool = True) ->
     page = write_page(found, out or folder / "report.html")
     print(f"Page: {page}")
     print(f"Results: {write_results(found, folder / 'results.csv')}")
+
+
+def _write(path: Path, content: bytes) -> None:
+    from cellwise.files import write_atomically
+
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise CellwiseError(f"can't write {path}: {error.strerror}; give another file with --out") from error
+    print(f"written: {path}")
 
 
 class _RunsFailedError(CellwiseError):
