@@ -187,11 +187,11 @@ class TrainingModule(pl.LightningModule):
         if self.trainer.sanity_checking:
             return
         self.validated_step = self.global_step
-        self.report({**self._place(), **{f"validation_{name}": value for name, value in scores.items()}})
         value = scores[self.task.objective.metric]
         improved = self.selection.offer(self.network, value, self.global_step)
         if self.trainer.state.fn == TrainerFn.FITTING:
             self._hear(improved=improved)
+        self.report({**self._place(), **{f"validation_{name}": value for name, value in scores.items()}})
 
     def on_test_epoch_start(self) -> None:
         """Begin the one pass over test."""
