@@ -44,11 +44,11 @@ def train(
     from cellwise.sweep.plan import plan
 
     runs = plan([*(overrides or []), *_launcher_words(jobs, timeout_minutes)])
-    if multirun:
+    if len(runs) > 1 and not multirun:
+        raise CellwiseError("several values mean a sweep; type `cellwise train -m ...`")
+    if multirun or runs.launcher.name != "local":
         run_sweep(runs, runs.launcher)
         return
-    if len(runs) > 1:
-        raise CellwiseError("several values mean a sweep; type `cellwise train -m ...`")
     from cellwise.report.progress import progress_bar
     from cellwise.training.train import train as train_one
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cellwise.errors import CellwiseError
 
 if TYPE_CHECKING:
-    from cellwise.sweep.launcher import LauncherSettings
+    from cellwise.sweep.launcher import Launcher
     from cellwise.sweep.plan import PlannedRun
     from cellwise.sweep.pool import Result, Watch
     from cellwise.sweep.source import Source
@@ -26,7 +26,7 @@ class RunsFailedError(CellwiseError):
     """Runs failed; the input was good."""
 
 
-def run_sweep(runs: Sequence[PlannedRun], launcher: LauncherSettings) -> None:
+def run_sweep(runs: Sequence[PlannedRun], launcher: Launcher) -> None:
     """Execute a plan, then compare.
 
     Raises:
@@ -35,8 +35,11 @@ def run_sweep(runs: Sequence[PlannedRun], launcher: LauncherSettings) -> None:
     from cellwise.sweep.source import PlanSource
 
     results = _execute(PlanSource(runs), launcher, len(runs))
-    failed = _failures(results)
-    show_report(runs[0].folder.parents[1], None, missing_is_error=not failed)
+    failed, study = _failures(results), runs[0].folder.parents[1]
+    if len(results) < len(runs) and not failed:
+        print(f"`cellwise status {study}` tells how far they are; the same command with launcher.wait=true waits")
+        return
+    show_report(study, None, missing_is_error=not failed)
     if failed:
         raise _failed(failed, f"{len(failed)} of {len(runs)} runs failed", len(runs) - len(results))
 
@@ -107,7 +110,7 @@ def show_report(folder: Path, out: Path | None, *, missing_is_error: bool = True
 
 def _execute(
     source: Source,
-    launcher: LauncherSettings,
+    launcher: Launcher,
     runs: int,
     *,
     label: Callable[[PlannedRun], str] = lambda run: run.label,
@@ -115,7 +118,7 @@ def _execute(
     watch: Watch = lambda run, row: None,
 ) -> list[Result]:
     from cellwise.report.progress import progress_bar
-    from cellwise.sweep.pool import execute
+    from cellwise.sweep.execute import execute
 
     with progress_bar() as bar:
 

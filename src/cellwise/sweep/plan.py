@@ -20,7 +20,7 @@ from hydra.core.override_parser.types import Override
 from cellwise.errors import CellwiseError
 from cellwise.records.identity import run_folder
 from cellwise.sweep.compose import Config, compose_both, parse_overrides
-from cellwise.sweep.launcher import LauncherSettings, read_launcher
+from cellwise.sweep.launcher import Launcher, read_launcher
 from cellwise.tasks import pin_data
 from cellwise.training.settings import read
 
@@ -51,7 +51,7 @@ class Plan(Sequence[PlannedRun]):
         self._seeds: Sequence[str | None] = swept.get("seed") or [None]
         # Where something follows the seed (data.seed=${seed}), a configuration is composed for each.
         self._follows = any("${" in word for words in (fixed, *self._swept.values()) for word in words)
-        self._composed: dict[tuple[str, ...], tuple[Config, LauncherSettings]] = {}
+        self._composed: dict[tuple[str, ...], tuple[Config, Launcher]] = {}
         self._made: list[PlannedRun] = []
         self._known: set[Path] = set()
         self._coming = self._runs()
@@ -96,7 +96,7 @@ class Plan(Sequence[PlannedRun]):
             return self._compose(values, seed)[0]
         return {**json.loads(json.dumps(self._compose(values)[0])), "seed": int(seed)}
 
-    def _compose(self, values: tuple[str, ...], seed: str | None = None) -> tuple[Config, LauncherSettings]:
+    def _compose(self, values: tuple[str, ...], seed: str | None = None) -> tuple[Config, Launcher]:
         words = [word for key, value in zip(self._swept, values, strict=True) for word in choice_words(key, value)]
         words += [] if seed is None else [f"seed={seed}"]
         known = self._composed.get(tuple(words))

@@ -94,6 +94,14 @@ class TrainingModule(pl.LightningModule):
         self.stop.listen()  # Lightning has put a handler before ours, which would end the run without a checkpoint
         self.stop.can_wait = True
 
+    def on_validation_start(self) -> None:
+        """Take the signals back from Lightning, which takes them anew for each fit, validation and test."""
+        self.stop.listen()
+
+    def on_test_start(self) -> None:
+        """The same."""
+        self.stop.listen()
+
     def on_train_epoch_start(self) -> None:
         """Begin the text anew; Lightning does not call this where an epoch goes on."""
         self._carried["train"] = None
