@@ -21,7 +21,7 @@ from cellwise.training.evaluate import Evaluation, evaluate
 from cellwise.training.settings import read
 from cellwise.training.train import train
 from cellwise.training.trained import load_trained, read_config
-from tests.training.test_resume import MEMORY
+from tests.training.cut_runs import MEMORY
 
 WORDS = "the cat sat on the mat . the dog sat on the log . a cat saw the dog . the dog saw a cat .\n"
 

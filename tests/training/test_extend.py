@@ -16,7 +16,7 @@ from cellwise.sweep.compose import compose_config
 from cellwise.training.checkpoint import saved, step_of
 from cellwise.training.extend import extend
 from cellwise.training.train import train
-from tests.training.test_resume import LANGUAGE, MEMORY, bits, cut_before
+from tests.training.cut_runs import LANGUAGE, MEMORY, bits, cut_before
 
 # By how the shorter run ends and how validation lies, what is asked for, and what that means from the start; an epoch
 # has 5 steps in memory, 6 in language. Dropout is on in both, and carried state and decay in language.
