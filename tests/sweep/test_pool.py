@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -340,3 +341,33 @@ def test_what_is_seen_in_a_row_can_end_a_run_early(tiny_words: list[str]) -> Non
     assert [(result.status, result.note) for result in results] == [("pruned", "not good enough")]
     assert status(runs[1].folder) == ("pruned", "not good enough")
     assert load_study(runs[1].folder.parents[1]).runs[0].status == "pruned"
+
+
+@pytest.mark.parametrize(("jobs", "expected"), [(None, "5 7 5 7"), (1, "5 5 5 5"), (3, "5 7 5 5")])
+def test_runs_on_gpus_have_one_each(
+    tiny_words: list[str], monkeypatch: pytest.MonkeyPatch, jobs: int | None, expected: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    seen: list[str] = []
+
+    class Ended:
+        """A run that has ended well as soon as it is started; there is no GPU here."""
+
+        share, heard, told, seconds = 1.0, True, ("finished", ""), 0.0
+
+        def __init__(self, run: PlannedRun, place: int, threads: int, environment: Mapping[str, str]):
+            self.run, self.place = run, place
+            self.process = SimpleNamespace(sentinel=0, pid=0)
+            seen.append(environment["CUDA_VISIBLE_DEVICES"])
+
+        def has_ended(self) -> bool:
+            return True
+
+        def kill(self, after_seconds: float) -> None:
+            pass
+
+    monkeypatch.setattr(pool, "start", Ended)
+    monkeypatch.setattr(pool, "wait", lambda what, timeout: [])
+    runs = plan([*tiny_words, "trainer=gpu", "seed=range(4)"])
+    execute(runs, jobs=jobs)
+    assert seen == expected.split()

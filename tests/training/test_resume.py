@@ -11,7 +11,7 @@ import pytest
 
 from cellwise.errors import CellwiseError
 from cellwise.sweep.compose import compose_config
-from cellwise.training.checkpoint import newest_sound, saved
+from cellwise.training.checkpoint import newest_sound, saved, step_of
 from cellwise.training.module import TrainingModule
 from cellwise.training.train import train
 from tests.training.cut_runs import LANGUAGE, MEMORY, bits, cut_before, folder_of, steps_of
@@ -20,6 +20,8 @@ MOMENTS = {  # by how validation lies: at an epoch's end, within epochs and acro
     "by_epochs": (),
     "by_steps": ("trainer.validate_every_steps=2",),
     "mid_epoch_end": ("trainer.max_steps=8",),
+    "by_steps_alone": ("trainer.max_epochs=null", "trainer.max_steps=12", "trainer.validate_every_steps=3"),
+    "without_epochs": ("trainer.max_epochs=null", "trainer.max_steps=12"),
 }
 SCHEDULES = {
     "decay": ("optim.decay_after_epochs=1",),
@@ -59,7 +61,8 @@ def ends_alike(
         folder = train(config(f"cut_{step}", *resumed)).folder
         assert "goes on from step-" in (folder / "log.txt").read_text(), step
         assert bits(folder) == whole, step
-        assert saved(folder / "checkpoints") == []  # a finished run needs none
+        kept = [] if "trainer.patience=2" in words else [whole[0][-1]["step"]]  # of the last step, for more epochs
+        assert [step_of(path) for path in saved(folder / "checkpoints")] == kept
     return whole
 
 
@@ -68,7 +71,7 @@ def ends_alike(
 def test_cut_off_at_any_step_it_ends_with_the_same_bits(
     words: tuple[str, ...], moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    last = 7 if moment == "mid_epoch_end" else 9
+    last = {"mid_epoch_end": 7, "by_steps_alone": 11, "without_epochs": 11}.get(moment, 9)
     ends_alike((*words, *MOMENTS[moment]), range(1, last + 1, 1 if words is MEMORY else 2), tmp_path, monkeypatch)
 
 

@@ -20,6 +20,7 @@ from cellwise.tasks import build_task
 from cellwise.tasks.contract import Learned
 from cellwise.tasks.language.network import LanguageModel
 from cellwise.tasks.language.task import LanguageTask
+from cellwise.training.checkpoint import saved
 from cellwise.training.settings import read
 from cellwise.training.tally import Row
 from cellwise.training.train import train
@@ -126,8 +127,10 @@ def test_the_record_says_what_was_trained_and_at_what_cost(tiny: Tiny) -> None:
     assert result["throughput"]["unit"] == "tokens/s"
     assert result["throughput"]["value"] == pytest.approx(80 / result["train_seconds"], rel=0.2)  # rounded to ms
     written = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    [last] = saved(folder / "checkpoints")  # for more epochs
     assert written == [
-        *("checkpoints/selected.pt", "config.yaml", "log.txt", "metrics.jsonl", "run.json", "summary.json"),
+        *("checkpoints/selected.pt", f"checkpoints/{last.name}"),
+        *("config.yaml", "log.txt", "metrics.jsonl", "run.json", "summary.json"),
         *("views/effect_by_distance.json", "views/effect_by_distance.npz", "views/perplexity_against_optimum.json"),
     ]
 

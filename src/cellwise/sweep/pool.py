@@ -84,7 +84,7 @@ class _Pool:
     ) -> None:
         self._source, self._launcher, self._finished, self._watch = source, launcher, finished, watch
         self._gpus: list[str] = []
-        self._places: int | None = launcher.jobs  # known with the first run: a GPU each, or a core
+        self._places: int | None = None  # how many at a time: known with the first run
         self._began, self._looked = time.time(), time.monotonic()
         self._taken = 0
         self._elsewhere: dict[int, PlannedRun] = {}  # made by other launchers
