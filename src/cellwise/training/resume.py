@@ -74,6 +74,8 @@ def find_cut_off(folder: Path, now: RunInfo, *, threads_are_given: bool) -> CutO
 def what_changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return what two `run.json` say differently of what decides bits, in words."""
     found = [called for key, called in _DECIDES_BITS.items() if then.get(key) != now.get(key)]
+    if (before := then.get("devices", 1)) != now["devices"]:
+        found.append(f"trainer.devices ({before}, now {now['devices']})")
     old, new = then.get("versions", {}), now.get("versions", {})
     return found + [
         f"{library} ({old.get(library)}, now {new.get(library)})"

@@ -17,11 +17,11 @@ class Selection:
     """The best checkpoint of a run by the objective on validation; the earliest of equals.
 
     Args:
-        path: the checkpoint file, replaced as a whole.
+        path: the checkpoint file, replaced as a whole; None: another process keeps it.
         direction: whether less or more is better.
     """
 
-    def __init__(self, path: Path, direction: Literal["min", "max"]):
+    def __init__(self, path: Path | None, direction: Literal["min", "max"]):
         self.path, self.value, self.step = path, math.nan, -1
         self._direction = direction
 
@@ -32,11 +32,13 @@ class Selection:
         if self.step >= 0 and not better and not (math.isnan(self.value) and not math.isnan(value)):
             return False
         self.value, self.step = value, step
-        content = io.BytesIO()
-        torch.save(network.state_dict(), content)
-        write_atomically(self.path, content.getvalue())
+        if self.path is not None:
+            content = io.BytesIO()
+            torch.save(network.state_dict(), content)
+            write_atomically(self.path, content.getvalue())
         return True
 
     def restore(self, network: nn.Module, device: Any = None) -> None:
         """Give a network the selected weights."""
+        assert self.path is not None
         network.load_state_dict(torch.load(self.path, map_location=device, weights_only=True))
