@@ -82,7 +82,7 @@ def test_every_key_of_the_vocabulary_is_known_to_count_or_not() -> None:
     assert not_counted == {
         *("seed", "study", "runs_dir", "data_dir", "again", "cell_modules"),
         *("logger.name", "logger.mode", "logger.project"),
-        *("trainer.accelerator", "trainer.threads", "trainer.engine", "trainer.log_every_steps"),
+        *("trainer.accelerator", "trainer.devices", "trainer.threads", "trainer.engine", "trainer.log_every_steps"),
         *("trainer.checkpoint_every_seconds", "trainer.data_workers", "trainer.non_finite"),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -15,13 +16,23 @@ def learned(total: float, count: int) -> Learned:
     return Learned(torch.zeros(()), {"nll_nats": (torch.tensor(total), count)}, examples=count, state=None)
 
 
+def alone(own: Any) -> list[Any]:
+    """What a run of one process has gathered from its ranks."""
+    return [own]
+
+
 def test_a_row_is_the_mean_over_examples_and_starts_over() -> None:
     tally = Tally()
     for total, count in ((10.0, 4), (2.0, 1)):
         tally.add(learned(total, count))
-    assert tally.row() == {"train_nll_nats": 12.0 / 5}
-    assert (tally.take_examples(), tally.examples) == (5, 0)
-    assert tally.row() == {}
+    assert tally.take(alone) == ({"train_nll_nats": 12.0 / 5}, 5)
+    assert tally.take(alone) == ({}, 0)
+
+
+def test_a_row_of_several_ranks_is_the_mean_over_the_examples_of_all() -> None:
+    tally = Tally()
+    tally.add(learned(10.0, 4))
+    assert tally.take(lambda own: [own, (2, {"nll_nats": 4.0}, {"nll_nats": 2})]) == ({"train_nll_nats": 14.0 / 6}, 6)
 
 
 def test_a_state_goes_on_to_the_same_row() -> None:
@@ -32,8 +43,9 @@ def test_a_state_goes_on_to_the_same_row() -> None:
     resumed.load(cut.state())
     for tally in (whole, resumed):
         tally.add(learned(0.3, 1))
-    assert whole.row() == resumed.row()
-    assert whole.take_examples() == resumed.take_examples() == 3
+    whole_row, resumed_row = whole.take(alone), resumed.take(alone)
+    assert whole_row == resumed_row
+    assert whole_row[1] == 3
 
 
 @pytest.mark.parametrize("lost", [math.nan, math.inf, -math.inf])
@@ -41,4 +53,4 @@ def test_one_step_that_is_not_finite_shows_in_its_row(lost: float) -> None:
     tally = Tally()
     for total in (1.0, lost, 1.0, 1.0):
         tally.add(learned(total, 1))
-    assert not math.isfinite(tally.row()["train_nll_nats"])
+    assert not math.isfinite(tally.take(alone)[0]["train_nll_nats"])

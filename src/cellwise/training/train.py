@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import resource
 import shlex
@@ -16,14 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
-from torch import nn
 
 from cellwise.budget import recurrent_flops
 from cellwise.cells.registry import build_cell, cell_info, import_cells
 from cellwise.cells.source import cell_source_sha256
-from cellwise.data.loader import SequentialLoader
 from cellwise.errors import CellwiseError
 from cellwise.files import now
 from cellwise.machine import cores
@@ -34,17 +30,25 @@ from cellwise.records.lease import Lease, take_lease
 from cellwise.records.schema import Parameters, RunInfo, Summary, Throughput
 from cellwise.records.writer import RunWriter
 from cellwise.tasks import build_task
-from cellwise.tasks.contract import Split, Task
+from cellwise.tasks.contract import Task
 from cellwise.tasks.objective import Objective
-from cellwise.training.checkpoint import Checkpoints
+from cellwise.training.fit import (
+    Place,
+    batches,
+    build_module,
+    build_network,
+    fit,
+    ignore_lightnings_own,
+    steps_in_all,
+    take_part,
+)
 from cellwise.training.module import TrainingModule
+from cellwise.training.processes import all_ranks
+from cellwise.training.ranks import Ranks
 from cellwise.training.resume import Start, find_cut_off, find_end
-from cellwise.training.seeds import reseed
-from cellwise.training.selection import Selection
 from cellwise.training.settings import RunSettings, TrainerSettings, read
 from cellwise.training.stopping import Stop, StoppedError, stop_signals
 from cellwise.training.tally import Row
-from cellwise.training.trainer import make_trainer
 
 Progress = Callable[[float, Row], None]
 
@@ -78,7 +82,7 @@ def train(
         config: resolved and plain.
         progress: called with the share done, 0 to 1, and each row that is logged.
         own_process: this process does nothing else, so all that it prints goes to the run's log.
-        threads: this process's share of the cores, where the configuration gives no number; None: all of them.
+        threads: this run's share of the cores, where the configuration gives no number; None: all of them.
         extends: a finished run of the same configuration with fewer epochs or steps, to go on from where that ended.
 
     Raises:
@@ -90,15 +94,17 @@ def train(
     folder = run_folder(config)
     if is_finished(folder) and not settings.again:
         return Outcome(folder, finished_note(folder), skipped=True)
-    if settings.trainer.accelerator == "gpu" and not torch.cuda.is_available():
-        raise CellwiseError("trainer.accelerator=gpu, but torch sees no GPU here; type trainer=cpu")
+    _require_devices(settings.trainer)
     started = time.perf_counter()
     task = build_task(config["task"]["name"], settings.task)
-    settings.optim.require_room(settings.trainer.steps_in_all(len(task.loader("train"))))
+    settings.optim.require_room(steps_in_all(settings, task))
+    if settings.trainer.devices > 1:
+        task.loader("train").share(0, settings.trainer.devices)  # refuses what can't be
     with take_lease(folder) as lease:
         if is_finished(folder) and not settings.again:  # by another process, since the first look
             return Outcome(folder, finished_note(folder), skipped=True)
-        info = _info(config, settings, task, settings.trainer.threads or threads or cores())
+        share = max(1, (threads or cores()) // settings.trainer.devices)
+        info = _info(config, settings, task, settings.trainer.threads or share)
         start = None if settings.again else _start(folder, settings, info, extends)
         return _make(config, settings, task, info, start, lease, started, progress, own_process=own_process)
 
@@ -133,21 +139,17 @@ def _make(
     if start is not None:
         record.note(f"goes on from {start.checkpoint.name}")
     with stop_signals() as stop, _recorded(record, stop):
-        network, module, trainer = _prepared(config, settings, task, record, progress, stop)
-        loader = functools.partial(_loader, task, settings=settings)
-        setup_seconds = time.perf_counter() - started
-        examples, checkpoint = loader("train"), None
-        if start is not None:
-            examples.load_state_dict(start.loader)  # Lightning does not where an epoch had ended without validation
-            checkpoint = start.checkpoint
-        trainer.fit(module, examples, loader("valid"), ckpt_path=checkpoint, weights_only=True)
-        if module.validated_step != module.global_step:
-            trainer.validate(module, loader("valid"), verbose=False)
+        of, log = settings.trainer.devices, folder / "log.txt"
+        place = None if start is None else Place(start.checkpoint, start.loader)
+        with all_ranks(of, settings.trainer.accelerator, log, take_part, config, info.threads, place) as ranks:
+            module = _built(config, settings, task, record, progress, stop, ranks)
+            setup_seconds = time.perf_counter() - started
+            trainer = fit(settings, module, folder, place)
         fitted = time.perf_counter()
-        module.selection.restore(network)
-        trainer.test(module, loader("test"), verbose=False)
+        module.selection.restore(module.network)
+        trainer.test(module, batches(task, "test", settings), verbose=False)
         with torch.inference_mode():
-            for view in task.views(network.eval()):
+            for view in task.views(module.network.eval()):
                 record.view(view)
         times = {
             "setup": setup_seconds,
@@ -160,6 +162,16 @@ def _make(
         if module.checkpoints is not None:
             module.checkpoints.keep_last(module.steps_in_all)
     return Outcome(folder, _finished_note(task.objective, summary), skipped=False)
+
+
+def _require_devices(trainer: TrainerSettings) -> None:
+    """Refuse GPUs that are not there."""
+    if trainer.accelerator == "gpu" and (seen := torch.cuda.device_count()) < trainer.devices:
+        raise CellwiseError(
+            f"trainer.devices={trainer.devices}, but torch sees {seen} GPUs here; type trainer.devices={seen}"
+            if seen
+            else "trainer.accelerator=gpu, but torch sees no GPU here; type trainer=cpu"
+        )
 
 
 def _info(config: Mapping[str, Any], settings: RunSettings, task: Task, threads: int) -> RunInfo:
@@ -175,6 +187,7 @@ def _info(config: Mapping[str, Any], settings: RunSettings, task: Task, threads:
         started=now(),
         device=_device(settings.trainer),
         threads=threads,
+        devices=settings.trainer.devices,
         engine=settings.trainer.engine,
         versions=versions(),
         git=git_state(),
@@ -184,18 +197,18 @@ def _info(config: Mapping[str, Any], settings: RunSettings, task: Task, threads:
     )
 
 
-def _prepared(
+def _built(
     config: Mapping[str, Any],
     settings: RunSettings,
     task: Task,
     record: RunWriter,
     progress: Progress | None,
     stop: Stop,
-) -> tuple[nn.Module, TrainingModule, pl.Trainer]:
-    """Build the network from the seed's own stream, and what trains it; complete `run.json`."""
+    ranks: Ranks,
+) -> TrainingModule:
+    """Build the network and what trains it; complete `run.json`."""
     cell = build_cell(settings.cell, settings.cell_options)
-    reseed(settings.seed, "initialisation")
-    network = task.network(cell, settings.trainer.engine)
+    network = build_network(settings, task)
     layers = task.recurrent_layers(network)
     record.update(
         engine=", ".join(sorted({layer.engine for layer in layers})),
@@ -204,7 +217,7 @@ def _prepared(
             recurrent_flops(cell, r.input_size, r.hidden_size, r.num_layers, directions=r.directions) for r in layers
         ),
     )
-    steps_in_all = settings.trainer.steps_in_all(len(task.loader("train")))
+    steps = steps_in_all(settings, task)
     if settings.logger.name == "wandb":
         from cellwise.records.wandb import WandbMirror  # W&B takes 0.4 s to import, so only who asks pays
 
@@ -213,25 +226,11 @@ def _prepared(
     def report(row: Row) -> None:
         record.log(row)
         if progress is not None:
-            progress(1.0 if module.patience.is_lost() else min(row["step"] / steps_in_all, 1.0), row)
+            progress(1.0 if module.patience.is_lost() else min(row["step"] / steps, 1.0), row)
 
-    module = TrainingModule(
-        task,
-        network,
-        settings.optim,
-        seed=settings.seed,
-        report=report,
-        selection=Selection(record.folder / "checkpoints" / "selected.pt", task.objective.direction),
-        checkpoints=Checkpoints(record.folder / "checkpoints", settings.trainer.checkpoint_every_seconds),
-        log_every_steps=settings.trainer.log_every_steps,
-        logged=record.logged,
-        steps_in_all=steps_in_all,
-        patience=settings.trainer.patience,
-        non_finite=settings.trainer.non_finite,
-        note=record.note,
-        stop=stop,
-    )
-    return network, module, make_trainer(settings, record.folder)
+    told: dict[str, Any] = {"report": report, "logged": record.logged, "note": record.note, "stop": stop}
+    module = build_module(settings, task, network, ranks, folder=record.folder, **told)
+    return module
 
 
 @contextmanager
@@ -243,8 +242,7 @@ def _recorded(record: RunWriter, stop: Stop) -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.showwarning = note
-        # Lightning 2.6 asks torch 2.13 for a class in a way that torch will drop; nothing of ours.
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+        ignore_lightnings_own()
         try:
             yield
         except CellwiseError as error:
@@ -284,12 +282,6 @@ def _summary(settings: RunSettings, task: Task, module: TrainingModule, info: Ru
         peak_memory_bytes=_peak_memory_bytes(settings.trainer),
         selected_step=module.selection.step,
     )
-
-
-def _loader(task: Task, split: Split, settings: RunSettings) -> SequentialLoader[Any]:
-    loader = task.loader(split)
-    loader.workers = settings.trainer.data_workers
-    return loader
 
 
 def _count(modules: Any) -> int:
