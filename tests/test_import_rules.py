@@ -191,6 +191,7 @@ def loaded(code: str, cwd: Path | None = None) -> set[str]:
         "import cellwise.tasks, cellwise.data.get, cellwise.tasks.language.settings, cellwise.training.settings",
         "import cellwise.network.settings",
         "from cellwise.sweep.plan import plan; plan(['cell=gru,lstm', 'seed=0,1'])",
+        "import cellwise.sweep.plan, cellwise.sweep.cluster, submitit",
     ],
 )
 def test_what_needs_no_torch_loads_none(code: str) -> None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from cellwise.errors import CellwiseError
-
-if TYPE_CHECKING:
-    from cellwise.sweep.plan import Plan
-    from cellwise.sweep.pool import Result
+from cellwise.studies import RunsFailedError, run_sweep, run_two_phases, show_report
 
 app = typer.Typer(
     name="cellwise",
@@ -27,6 +24,7 @@ data_app = typer.Typer(help="Data sets: list, fetch, verify.", no_args_is_help=T
 app.add_typer(data_app, name="data")
 
 Overrides = Annotated[list[str] | None, typer.Argument(help="key=value, as in conf/; for example cell=gru seed=1")]
+Run = Annotated[Path, typer.Argument(help="A finished run's folder, runs/<study>/<cell>-<8 hex>/seed-<n>.")]
 CellModules = Annotated[str, typer.Option(help="Modules or .py files that register cells, comma-separated.")]
 Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Runs at a time; short for launcher.jobs=...")]
 Timeout = Annotated[
@@ -46,11 +44,11 @@ def train(
     from cellwise.sweep.plan import plan
 
     runs = plan([*(overrides or []), *_launcher_words(jobs, timeout_minutes)])
-    if multirun:
-        _sweep(runs)
-        return
-    if len(runs) > 1:
+    if len(runs) > 1 and not multirun:
         raise CellwiseError("several values mean a sweep; type `cellwise train -m ...`")
+    if multirun or runs.launcher.name != "local":
+        run_sweep(runs, runs.launcher)
+        return
     from cellwise.report.progress import progress_bar
     from cellwise.training.train import train as train_one
 
@@ -69,18 +67,26 @@ def study(
     jobs: Jobs = None,
     timeout_minutes: Timeout = None,
 ) -> None:
-    """Run a study and compare its cells; without a name: the list. Finished runs are skipped."""
+    """Run a study, tune first where it says so, and compare its cells; without a name: the list.
+
+    Finished runs are skipped; `tune.trials=8` and the like change a study of two phases.
+    """
     from cellwise.sweep.plan import plan
-    from cellwise.sweep.study import load_study_file, study_names
+    from cellwise.sweep.study import is_of_phases, load_study_file, study_names
 
     if name is None:
         for known in study_names():
             print(f"{known}: {load_study_file(known).question}")
         return
-    file = load_study_file(name)
+    given = overrides or []
+    file = load_study_file(name, [word for word in given if is_of_phases(word)])
+    words = [*(word for word in given if not is_of_phases(word)), *_launcher_words(jobs, timeout_minutes)]
     print(f"{file.name}: {file.question}")
-    words = [*file.overrides, *(overrides or []), *_launcher_words(jobs, timeout_minutes)]
-    _sweep(plan([f"study={file.name}", *words], file.sweep))
+    if file.phases is not None:
+        run_two_phases(file, words)
+        return
+    runs = plan([f"study={file.name}", *file.overrides, *words], file.sweep)
+    run_sweep(runs, runs.launcher)
 
 
 @app.command()
@@ -89,7 +95,7 @@ def report(
     out: Annotated[Path | None, typer.Option(help="The HTML file; default: report.html in the folder.")] = None,
 ) -> None:
     """Compare the runs of a study: a table here, and one HTML file that needs no network."""
-    _report(folder, out)
+    show_report(folder, out)
 
 
 @app.command()
@@ -136,9 +142,7 @@ def status(folder: Annotated[Path, typer.Argument(help="A study's folder of runs
 
 
 @app.command()
-def rerun(
-    run: Annotated[Path, typer.Argument(help="A finished run's folder, runs/<study>/<cell>-<8 hex>/seed-<n>.")],
-) -> None:
+def rerun(run: Run) -> None:
     """Repeat a run from its record and report the first difference, or none; the record stays as it is."""
     from cellwise.report.progress import progress_bar
     from cellwise.training.rerun import rerun as repeat
@@ -148,19 +152,78 @@ def rerun(
     if repeated.changed:
         print(f"changed since: {', '.join(repeated.changed)}")
     if repeated.difference is not None:
-        raise _RunsFailedError(f"{run} is not repeated: {repeated.difference}")
+        raise RunsFailedError(f"{run} is not repeated: {repeated.difference}")
     print(f"identical: {repeated.rows} rows and the summary")
 
 
 @app.command()
+def extend(
+    run: Run,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Epochs in all, not more of them.")] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Steps in all, for a run that counts them.")
+    ] = None,
+) -> None:
+    """Train a finished run on: the longer run gets its own folder, with the bits of one that long from the start."""
+    from cellwise.report.progress import progress_bar
+    from cellwise.training.extend import extend as train_on
+
+    with progress_bar() as bar:
+        outcome = train_on(run, epochs=epochs, steps=steps, progress=bar.row)
+    print(outcome.note)
+    print(f"record: {outcome.folder}")
+
+
+@app.command()
+def evaluate(
+    run: Run,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="data=..., data.<key>=..., task.eval_batch_size=...; none: its own data.")
+    ] = None,
+    split: Annotated[Literal["test", "valid", "train"], typer.Option("--split", help="Of these data.")] = "test",
+    out: Annotated[Path | None, typer.Option("--out", help="A JSON file to write, too.")] = None,
+) -> None:
+    """Score a run's selected weights on other data; its vocabulary stays, and so does its record."""
+    import dataclasses
+
+    from cellwise.records.plain import as_json, to_plain
+    from cellwise.sweep.other_data import with_other_data
+    from cellwise.training.evaluate import evaluate as score
+    from cellwise.training.trained import read_config
+
+    found = score(run, with_other_data(read_config(run), overrides or []), split)
+    for line in found.lines():
+        print(line)
+    if out is not None:
+        _write(out, as_json(to_plain(dataclasses.asdict(found))))
+
+
+@app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="A finished run's folder, runs/<study>/<cell>-<8 hex>/seed-<n>.")],
+    run: Run,
     onnx: Annotated[Path, typer.Option("--onnx", help="The file to write, for example lstm.onnx.")],
 ) -> None:
     """Export a run's trained recurrent layer, with dynamic time, batch and lengths."""
     from cellwise.interop.onnx.run import export_run
 
     for line in export_run(run, onnx):
+        print(line)
+
+
+@app.command()
+def clean(
+    folder: Annotated[Path, typer.Argument(help="A study's folder of runs, or one run's.")],
+    keep: Annotated[
+        Literal["none", "selected"], typer.Option(help="selected: what evaluate and export need.")
+    ] = "none",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
+) -> None:
+    """Remove the checkpoints of finished runs; records, and runs that are not finished, stay as they are."""
+    from cellwise.records.clean import clean as remove
+    from cellwise.report.cleaned import cleaned_lines
+
+    cleaned = remove(folder, keep_selected=keep == "selected", dry_run=dry_run)
+    for line in cleaned_lines(cleaned, keep_selected=keep == "selected", dry_run=dry_run):
         print(line)
 
 
@@ -234,54 +297,14 @@ def _launcher_words(jobs: int | None, timeout_minutes: float | None) -> list[str
     return [f"{key}={value}" for key, value in given.items() if value is not None]
 
 
-def _sweep(runs: Plan) -> None:
-    """Execute a plan with one line a run and a bar over all, then compare; exit code 1 if any failed."""
-    from cellwise.report.progress import progress_bar
-    from cellwise.sweep.pool import execute
-    from cellwise.sweep.source import PlanSource
-
-    with progress_bar() as bar:
-
-        def finished(result: Result) -> None:
-            took = f"  ({result.seconds:.0f} s)" if result.status == "finished" else ""
-            bar.say(f"{result.status:8}  {result.run.label:22}  {result.note}{took}")
-
-        results = execute(
-            PlanSource(runs),
-            runs.launcher,
-            finished=finished,
-            moved=lambda done: bar(done, len(runs), f"of {len(runs)} runs"),
-        )
-    failed = [result for result in results if result.status == "failed"]
-    _report(runs[0].folder.parents[1], None, missing_is_error=not failed)
-    if failed:
-        listed = "; ".join(f"{result.run.label}: {result.note}" for result in failed[:5])
-        more = f"; and {len(failed) - 5} more, named above" if len(failed) > 5 else ""
-        stopped = len(runs) - len(results)
-        others = f"; stopped before {stopped} others, which the same command runs" if stopped else ""
-        raise _RunsFailedError(f"{len(failed)} of {len(runs)} runs failed: {listed}{more}{others}")
-
-
-def _report(folder: Path, out: Path | None, *, missing_is_error: bool = True) -> None:
-    from cellwise.records.store import load_study
-    from cellwise.report.page import write_page
-    from cellwise.report.results import write_results
-    from cellwise.report.terminal import render_terminal
+def _write(path: Path, content: bytes) -> None:
+    from cellwise.files import write_atomically
 
     try:
-        found = load_study(folder)
-    except CellwiseError:
-        if missing_is_error:
-            raise
-        return
-    render_terminal(found)
-    page = write_page(found, out or folder / "report.html")
-    print(f"Page: {page}")
-    print(f"Results: {write_results(found, folder / 'results.csv')}")
-
-
-class _RunsFailedError(CellwiseError):
-    """Runs failed; the input was good."""
+        write_atomically(path, content)
+    except OSError as error:
+        raise CellwiseError(f"can't write {path}: {error.strerror}; give another file with --out") from error
+    print(f"written: {path}")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -300,7 +323,7 @@ def _exit_code(run: Callable[[], Any], debug: bool) -> int:
         if debug:
             raise
         print(f"cellwise: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1 if isinstance(error, _RunsFailedError) else 2
+        return 1 if isinstance(error, RunsFailedError) else 2
     except TyperException as error:
         said = " ".join(error.format_message().split()).rstrip(".")
         print(f"cellwise: {said}; type `cellwise --help`", file=sys.stderr)

@@ -3,66 +3,67 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from cellwise.errors import CellwiseError
-from cellwise.records.finished import is_finished
 from cellwise.sweep.compose import compose_config
-from cellwise.training.checkpoint import newest_sound, saved
+from cellwise.training.checkpoint import newest_sound, saved, step_of
 from cellwise.training.module import TrainingModule
 from cellwise.training.train import train
+from tests.training.cut_runs import LANGUAGE, MEMORY, bits, cut_before, folder_of, steps_of
 
-COMMON = (
-    *("network.hidden_size=4", "network.num_layers=2", "network.dropout=0.3", "network.layer.zoneout=0.1"),
-    *("trainer.max_epochs=2", "trainer.threads=1", "trainer.log_every_steps=3", "trainer.checkpoint_every_seconds=0"),
-)
-MEMORY = (
-    *("task=memory", "data.length=4", "data.train_sequences=20", "data.valid_sequences=8", "data.test_sequences=8"),
-    *("task.batch_size=4", "cell=peephole_lstm", *COMMON),
-)
-LANGUAGE = (
-    *("task=language", "task.batch_size=4", "task.steps=5", "data.train_tokens=120", "data.valid_tokens=40"),
-    *("data.test_tokens=40", "cell=gru", "optim=sgd", "optim.decay_after_epochs=1", *COMMON),
-)
 MOMENTS = {  # by how validation lies: at an epoch's end, within epochs and across them, and a last step within one
     "by_epochs": (),
     "by_steps": ("trainer.validate_every_steps=2",),
     "mid_epoch_end": ("trainer.max_steps=8",),
+    "by_steps_alone": ("trainer.max_epochs=null", "trainer.max_steps=12", "trainer.validate_every_steps=3"),
+    "without_epochs": ("trainer.max_epochs=null", "trainer.max_steps=12"),
 }
+SCHEDULES = {
+    "decay": ("optim.decay_after_epochs=1",),
+    "cosine": ("optim.schedule=cosine", "optim.warmup_steps=3"),
+    "linear": ("optim.schedule=linear", "optim.final_fraction=0.1"),
+    "plateau": (
+        *("optim.schedule=plateau", "optim.plateau_patience=2", "optim.learning_rate=0.5"),
+        *("trainer.validate_every_steps=1", "trainer.log_every_steps=1"),
+    ),
+    "adamw": ("optim=adamw",),
+    "nesterov": ("optim=sgd", "optim.momentum=0.9", "optim.nesterov=true", "optim.decay_after_epochs=null"),
+}
+# A rate so high that validation is never as good again as after four steps: it stops after eight of ten.
+EARLY = ("trainer.validate_every_steps=2", "trainer.patience=2", "optim.learning_rate=3")
 
 
-def bits(folder: Path) -> tuple[Any, ...]:
-    """All that a run left but the times: rows, summary, selected weights."""
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    summary = json.loads((folder / "summary.json").read_text())
-    for measured in ("train_seconds", "throughput", "peak_memory_bytes"):
-        del summary[measured]
-    weights = torch.load(folder / "checkpoints" / "selected.pt", weights_only=True)
-    untimed = [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
-    return untimed, summary, {name: value.tolist() for name, value in weights.items()}
+def ends_alike(
+    words: Sequence[str],
+    steps: Iterable[int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    cut: Sequence[str] = (),
+    resumed: Sequence[str] = (),
+) -> tuple[Any, ...]:
+    """Cut a run before each of the steps and let it go on, with changes that must not matter; returns its bits."""
 
+    def config(name: str, *changes: str) -> dict[str, Any]:
+        return compose_config([*words, *changes, f"runs_dir={tmp_path / name}"])
 
-def cut_before(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    """Let the next training stop before it takes a step, once."""
-    right, waiting = TrainingModule.on_train_batch_start, [step]
-
-    def stop(module: TrainingModule, batch: Any, batch_idx: int) -> None:
-        if waiting and module.global_step == waiting[0]:
-            waiting.clear()
-            raise KeyboardInterrupt
-        right(module, batch, batch_idx)
-
-    monkeypatch.setattr(TrainingModule, "on_train_batch_start", stop)
+    whole = bits(train(config("whole")).folder)
+    for step in steps:
+        with monkeypatch.context() as patch:
+            cut_before(patch, step)
+            with pytest.raises(KeyboardInterrupt):
+                train(config(f"cut_{step}", *cut))
+        folder = train(config(f"cut_{step}", *resumed)).folder
+        assert "goes on from step-" in (folder / "log.txt").read_text(), step
+        assert bits(folder) == whole, step
+        kept = [] if "trainer.patience=2" in words else [whole[0][-1]["step"]]  # of the last step, for more epochs
+        assert [step_of(path) for path in saved(folder / "checkpoints")] == kept
+    return whole
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -70,20 +71,63 @@ def cut_before(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
 def test_cut_off_at_any_step_it_ends_with_the_same_bits(
     words: tuple[str, ...], moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    last = {"mid_epoch_end": 7, "by_steps_alone": 11, "without_epochs": 11}.get(moment, 9)
+    ends_alike((*words, *MOMENTS[moment]), range(1, last + 1, 1 if words is MEMORY else 2), tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_with_every_schedule_and_optimiser_too(schedule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, *_ = ends_alike((*MEMORY, *SCHEDULES[schedule]), (3, 7), tmp_path, monkeypatch)
+    rates = [row["learning_rate"] for row in rows if "learning_rate" in row]
+    assert (len(set(rates)) > 1) is (schedule not in ("adamw", "nesterov"))  # the schedule did something
+
+
+@pytest.mark.parametrize(("cut", "resumed"), [(2, 0), (0, 2)])
+def test_with_data_workers_before_and_after_or_not(
+    cut: int, resumed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = ((f"trainer.data_workers={cut}",), (f"trainer.data_workers={resumed}",))
+    for name, words in (("memory", MEMORY), ("language", LANGUAGE)):
+        ends_alike(words, (3, 5), tmp_path / name, monkeypatch, cut=workers[0], resumed=workers[1])
+
+
+def test_a_run_that_stops_early_is_cut_off_before_its_decision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, summary, _ = ends_alike((*MEMORY, *EARLY), range(1, 8), tmp_path, monkeypatch)
+    assert [row["step"] for row in rows if "validation_mse" in row] == [2, 4, 6, 8]
+    assert [row["step"] for row in rows if "train_mse" in row] == [3, 6, 8]
+    assert summary["selected_step"] == 4
+
+
+@pytest.mark.parametrize("hook", ["on_validation_end", "on_test_epoch_end"], ids=["at", "after"])
+def test_a_run_that_stops_early_is_cut_off_at_its_decision_and_after_it(
+    hook: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def config(name: str) -> dict[str, Any]:
-        return compose_config([*words, *MOMENTS[moment], f"runs_dir={tmp_path / name}"])
+        return compose_config([*MEMORY, *EARLY, f"runs_dir={tmp_path / name}"])
 
     whole = bits(train(config("whole")).folder)
-    last = max(row["step"] for row in whole[0])
-    for step in range(1, last, 1 if words is MEMORY else 2):
-        with monkeypatch.context() as patch:
-            cut_before(patch, step)
-            with pytest.raises(KeyboardInterrupt):
-                train(config(f"cut_{step}"))
-        folder = train(config(f"cut_{step}")).folder
-        assert "goes on from step-" in (folder / "log.txt").read_text(), step
-        assert bits(folder) == whole, step
-        assert saved(folder / "checkpoints") == []  # a finished run needs none
+    right = getattr(TrainingModule, hook)
+
+    def cut(module: TrainingModule) -> None:
+        if module.patience.is_lost():
+            raise KeyboardInterrupt
+        right(module)
+
+    steps: list[int] = []
+
+    def count(module: TrainingModule, batch: Any, batch_idx: int) -> Any:
+        steps.append(module.global_step)
+        return learn(module, batch, batch_idx)
+
+    learn = TrainingModule.training_step
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingModule, hook, cut)
+        with pytest.raises(KeyboardInterrupt):
+            train(config("cut"))
+    monkeypatch.setattr(TrainingModule, "training_step", count)
+    assert bits(train(config("cut")).folder) == whole
+    # Before the checkpoint it decides again, from the one before the validation; after it, it takes no step more.
+    assert steps == ([7] if hook == "on_validation_end" else [])
 
 
 def test_cut_off_twice_and_in_the_test_pass_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,13 +161,8 @@ def cut_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., di
     return build
 
 
-def folder_of(tmp_path: Path) -> Path:
-    (folder,) = (tmp_path / "runs").glob("*/*/seed-0")
-    return folder
-
-
 def test_the_last_two_checkpoints_are_kept(cut_run: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
-    steps = [int(path.name.split("-")[1]) for path in saved(folder_of(tmp_path) / "checkpoints")]
+    steps = steps_of(folder_of(tmp_path))
     assert len(steps) == 2 and steps == sorted(steps)
 
 
@@ -172,21 +211,3 @@ def test_another_number_of_threads_is_refused_when_asked_for_and_else_the_old_on
         train(cut_run("trainer.threads=2"))
     folder = train(cut_run("trainer.threads=null")).folder
     assert json.loads((folder / "run.json").read_text())["threads"] == 1
-
-
-@pytest.mark.parametrize("killed_by", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_killed_from_outside_it_ends_with_the_same_bits(tmp_path: Path, killed_by: signal.Signals) -> None:
-    words = [*MEMORY, "trainer.max_epochs=15", "data.train_sequences=40"]
-    whole = bits(train(compose_config([*words, f"runs_dir={tmp_path / 'whole'}"])).folder)
-    command = [sys.executable, "-m", "cellwise.cli", "train", *words, f"runs_dir={tmp_path / 'runs'}"]
-    started = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ))
-    while not list(tmp_path.glob("runs/*/*/seed-0/checkpoints/step-*")):
-        assert started.poll() is None
-        time.sleep(0.01)
-    started.send_signal(killed_by)
-    assert started.wait() != 0
-    folder = folder_of(tmp_path)
-    assert not is_finished(folder)
-    subprocess.run(command, check=True, capture_output=True)
-    assert "goes on from step-" in (folder / "log.txt").read_text()
-    assert bits(folder) == whole

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
@@ -13,17 +12,9 @@ from cellwise.cells.contract import Cell
 from cellwise.data.loader import SequentialLoader
 from cellwise.records.schema import View
 from cellwise.recurrent.layer import ConvRecurrent, Recurrent
+from cellwise.tasks.objective import Objective
 
 Split = Literal["train", "valid", "test"]
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What a task is judged by: a key of its scores, whether less or more is better, and the unit."""
-
-    metric: str
-    direction: Literal["min", "max"]
-    unit: str
 
 
 class Learned(NamedTuple):
@@ -61,15 +52,17 @@ class Task(ABC):
 
     Attributes:
         name: the task's folder.
-        objective: what it is judged by.
+        objective: what it is judged by; its settings' `objective` says the same without torch.
         examples: the unit of throughput, plural (`tokens`).
         checksums: sha256 of each source of data, by name.
+        remarks: what whoever reads the scores must know of the data, a line each.
     """
 
     name: str
     objective: Objective
     examples: str
     checksums: Mapping[str, str]
+    remarks: Sequence[str] = ()
 
     @abstractmethod
     def network(self, cell: Cell, engine: str) -> nn.Module:
@@ -98,6 +91,20 @@ class Task(ABC):
     def optimum(self) -> float | None:
         """Return the best possible value of the objective on the test examples, where it is known."""
         return None
+
+    @abstractmethod
+    def on_other_data(self, settings: Any, split: Split) -> Task:
+        """Return this problem with a split of other data as its test split.
+
+        What was fitted on train (vocabulary, scalers, floors) stays; `checksums` are the other data's.
+
+        Args:
+            settings: as `read_task` gives them, where only data and sizes of evaluation differ from this task's.
+            split: of the other data.
+
+        Raises:
+            CellwiseError: data that are missing, altered, too short, or that the network can't take.
+        """
 
     @abstractmethod
     def views(self, network: nn.Module) -> list[View]:

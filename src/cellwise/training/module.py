@@ -7,7 +7,7 @@ never reaches training. Rows go straight to the record, every so many steps: `se
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -15,7 +15,6 @@ import torch
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
-from cellwise.errors import CellwiseError
 from cellwise.tasks.contract import Scores, Split, Task
 from cellwise.training.checkpoint import Checkpoints
 from cellwise.training.optim import learning_rate, make_optimizer
@@ -26,7 +25,7 @@ from cellwise.training.selection import Selection
 from cellwise.training.settings import OptimSettings
 from cellwise.training.state import detached
 from cellwise.training.stopping import Stop
-from cellwise.training.tally import Row, Tally
+from cellwise.training.tally import Row, Tally, require_finite
 
 Report = Callable[[Row], None]
 
@@ -44,7 +43,7 @@ class TrainingModule(pl.LightningModule):
         log_every_steps: steps of one training row.
         checkpoints: of a run that may be cut off; None for none.
         logged: how many bytes of rows are written, for the checkpoint.
-        steps_in_all: of the run, for schedules that end with it.
+        steps_in_all: of the run, unless it stops early: for schedules that end with it, and for its last checkpoint.
         patience: validations in a row without improvement that end training; None: none do.
         non_finite: whether a loss that is lost ends the run.
         note: takes lines for the log.
@@ -99,6 +98,14 @@ class TrainingModule(pl.LightningModule):
         self.stop.listen()  # Lightning has put a handler before ours, which would end the run without a checkpoint
         self.stop.can_wait = True
 
+    def on_validation_start(self) -> None:
+        """Take the signals back from Lightning, which takes them anew for each fit, validation and test."""
+        self.stop.listen()
+
+    def on_test_start(self) -> None:
+        """The same."""
+        self.stop.listen()
+
     def on_train_epoch_start(self) -> None:
         """Begin the text anew; Lightning does not call this where an epoch goes on."""
         self._carried["train"] = None
@@ -107,7 +114,7 @@ class TrainingModule(pl.LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Give this step its own learning rate and random numbers, whatever happened before it."""
         self._started = time.perf_counter()
-        for group in self._groups():
+        for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = learning_rate(
                 self.optim,
                 epoch=self._epoch,
@@ -133,7 +140,7 @@ class TrainingModule(pl.LightningModule):
         """Write a row when it is time."""
         self.train_seconds += time.perf_counter() - self._started
         self._epoch_ended = batch_idx + 1 == self.trainer.num_training_batches
-        if self.global_step % self.log_every_steps == 0 or self.global_step == self.trainer.max_steps:
+        if self.global_step % self.log_every_steps == 0:
             self._write_row()
         if self._is_between_steps():
             self._save_when_due()
@@ -147,6 +154,11 @@ class TrainingModule(pl.LightningModule):
         if self.trainer.state.fn == TrainerFn.FITTING:
             self._save_when_due()
 
+    def on_train_epoch_end(self) -> None:
+        """Keep an epoch whose end no validation follows; Lightning comes here from the middle of the last one too."""
+        if self._epoch_ended and self.validated_step != self.global_step:
+            self._save_when_due()
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what Lightning does not know of: the carried state, what is logged, what was selected."""
         checkpoint["cellwise"] = {
@@ -155,7 +167,7 @@ class TrainingModule(pl.LightningModule):
             "train_seconds": self.train_seconds,
             "validated_step": self.validated_step,
             "epoch": self._epoch,
-            "selected": (self.selection.value, self.selection.step),
+            "selected": self.selection.state(),
             "waited": (self.patience.waited, self._plateau.waited, self._reductions),
             "logged": self._logged(),
         }
@@ -168,7 +180,7 @@ class TrainingModule(pl.LightningModule):
         self._tally.load(own["tally"])
         self.examples, self.train_seconds = kept["examples"], kept["train_seconds"]
         self.validated_step, self._epoch = kept["validated_step"], kept["epoch"]
-        self.selection.value, self.selection.step = kept["selected"]
+        self.selection.load(kept["selected"])
         self.patience.waited, self._plateau.waited, self._reductions = kept["waited"]
 
     def on_train_end(self) -> None:
@@ -192,11 +204,11 @@ class TrainingModule(pl.LightningModule):
         if self.trainer.sanity_checking:
             return
         self.validated_step = self.global_step
-        self.report({**self._place(), **{f"validation_{name}": value for name, value in scores.items()}})
         value = self.ranks.agreed(scores[self.task.objective.metric])
         improved = self.selection.offer(self.network, value, self.global_step)
         if self.trainer.state.fn == TrainerFn.FITTING:
             self._hear(improved=improved)
+        self.report({**self._place(), **{f"validation_{name}": value for name, value in scores.items()}})
 
     def on_test_epoch_start(self) -> None:
         """Begin the one pass over test."""
@@ -217,10 +229,10 @@ class TrainingModule(pl.LightningModule):
         """
         row, examples = self._tally.take(self.ranks.gathered)
         self.examples += examples
-        rate: float = self._groups()[0]["lr"]
+        rate: float = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.report({**self._place(), **row, "learning_rate": rate})
         if self.non_finite == "stop":
-            self._require_finite(row)
+            require_finite(row, self.global_step)
 
     def _hear(self, *, improved: bool) -> None:
         """Follow a validation: the rate of a plateau, the end of a run whose patience is lost."""
@@ -238,7 +250,8 @@ class TrainingModule(pl.LightningModule):
     def _save_when_due(self) -> None:
         """Write a checkpoint if it is time for one, or the last moment; stop if that was asked for."""
         asked = self.stop.by
-        due = self.checkpoints is not None and self.checkpoints.due(now=asked is not None)
+        last = asked is not None or self.global_step == self.steps_in_all
+        due = self.checkpoints is not None and self.checkpoints.due(now=last)
         if self.ranks.agreed(due):
             if self.checkpoints is not None:
                 self.checkpoints.save(self.trainer)
@@ -251,11 +264,6 @@ class TrainingModule(pl.LightningModule):
     def _of_this_rank(self) -> dict[str, Any]:
         """Return what a checkpoint holds of each rank."""
         return {"carried": self._carried.get("train"), "tally": self._tally.state()}
-
-    def _groups(self) -> list[dict[str, Any]]:
-        """Return the optimiser's groups of parameters."""
-        groups: list[dict[str, Any]] = self.trainer.optimizers[0].param_groups
-        return groups
 
     def _is_between_steps(self) -> bool:
         """Whether nothing but the next step of the same epoch follows, so that a checkpoint means just one thing.
@@ -287,11 +295,3 @@ class TrainingModule(pl.LightningModule):
             "examples": self.examples + sum(self.ranks.gathered(self._tally.examples)),
             "seconds": round(self.train_seconds, 3),
         }
-
-    def _require_finite(self, row: Mapping[str, float]) -> None:
-        for name, value in row.items():
-            if not abs(value) < float("inf"):
-                raise CellwiseError(
-                    f"{name} is {value} at step {self.global_step}; lower optim.learning_rate or optim.clip_norm, or "
-                    "type trainer.non_finite=go_on to go on all the same"
-                )

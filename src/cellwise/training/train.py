@@ -30,20 +30,13 @@ from cellwise.records.lease import Lease, take_lease
 from cellwise.records.schema import Parameters, RunInfo, Summary, Throughput
 from cellwise.records.writer import RunWriter
 from cellwise.tasks import build_task
-from cellwise.tasks.contract import Objective, Task
-from cellwise.training.fit import (
-    batches,
-    build_module,
-    build_network,
-    fit,
-    ignore_lightnings_own,
-    steps_in_all,
-    take_part,
-)
+from cellwise.tasks.contract import Task
+from cellwise.tasks.objective import Objective
+from cellwise.training.fit import batches, build_module, build_network, fit, ignore_lightnings_own, take_part
 from cellwise.training.module import TrainingModule
 from cellwise.training.processes import all_ranks
 from cellwise.training.ranks import Ranks
-from cellwise.training.resume import find_cut_off
+from cellwise.training.resume import Start, find_cut_off, find_end
 from cellwise.training.settings import RunSettings, TrainerSettings, read
 from cellwise.training.stopping import Stop, StoppedError, stop_signals
 from cellwise.training.tally import Row
@@ -72,6 +65,7 @@ def train(
     progress: Progress | None = None,
     own_process: bool = False,
     threads: int | None = None,
+    extends: Path | None = None,
 ) -> Outcome:
     """Train one configuration with one seed; skip it if its record is finished, go on where it was cut off.
 
@@ -80,6 +74,7 @@ def train(
         progress: called with the share done, 0 to 1, and each row that is logged.
         own_process: this process does nothing else, so all that it prints goes to the run's log.
         threads: this run's share of the cores, where the configuration gives no number; None: all of them.
+        extends: a finished run of the same configuration with fewer epochs or steps, to go on from where that ended.
 
     Raises:
         CellwiseError: a bad setting (nothing is written), or a run that failed (its record says so).
@@ -93,15 +88,22 @@ def train(
     _require_devices(settings.trainer)
     started = time.perf_counter()
     task = build_task(config["task"]["name"], settings.task)
-    settings.optim.require_room(steps_in_all(settings, task))
+    examples = task.loader("train")
+    settings.optim.require_room(settings.trainer.steps_in_all(len(examples)))
     if settings.trainer.devices > 1:
-        task.loader("train").share(0, settings.trainer.devices)  # refuses what can't be
+        examples.share(0, settings.trainer.devices)  # refuses what can't be shared
     with take_lease(folder) as lease:
         if is_finished(folder) and not settings.again:  # by another process, since the first look
             return Outcome(folder, finished_note(folder), skipped=True)
         share = max(1, (threads or cores()) // settings.trainer.devices)
         info = _info(config, settings, task, settings.trainer.threads or share)
-        return _make(config, settings, task, info, lease, started, progress, own_process=own_process)
+        start = None if settings.again else _start(folder, settings, info, extends)
+        return _make(config, settings, task, info, start, lease, started, progress, own_process=own_process)
+
+
+def _start(folder: Path, settings: RunSettings, info: RunInfo, extends: Path | None) -> Start | None:
+    cut_off = find_cut_off(folder, info, threads_are_given=bool(settings.trainer.threads))
+    return find_end(extends, info, settings.trainer) if cut_off is None and extends is not None else cut_off
 
 
 def _make(
@@ -109,35 +111,33 @@ def _make(
     settings: RunSettings,
     task: Task,
     info: RunInfo,
+    start: Start | None,
     lease: Lease,
     started: float,
     progress: Progress | None,
     *,
     own_process: bool,
 ) -> Outcome:
-    """Train, from the beginning or from where an earlier start was cut off, and write the record."""
+    """Train, from the beginning or from where an earlier start or a shorter run ended, and write the record."""
     folder = run_folder(config)
-    cut_off = None if settings.again else find_cut_off(folder, info, threads_are_given=bool(settings.trainer.threads))
-    if cut_off is not None:
-        info = dataclasses.replace(info, threads=cut_off.threads, started=cut_off.started)
+    if start is not None:
+        info = dataclasses.replace(
+            info, threads=start.threads, started=start.started, extended_from=start.extended_from
+        )
     torch.set_num_threads(info.threads)
-    record = RunWriter(folder, info, config, None if cut_off is None else cut_off.logged, lease)
+    record = RunWriter(folder, info, config, start.rows if start is not None else None, lease)
     if own_process:
         record.capture_output()
-    if cut_off is not None:
-        record.note(f"goes on from {cut_off.checkpoint.name}")
+    if start is not None:
+        record.note(f"goes on from {start.checkpoint.name}")
     with stop_signals() as stop, _recorded(record, stop):
-        checkpoint = None if cut_off is None else cut_off.checkpoint
-        of, log = settings.trainer.devices, folder / "log.txt"
-        work = (take_part, config, info.threads, checkpoint)
-        with all_ranks(of, settings.trainer.accelerator, log, *work) as ranks:
+        of, on, log = settings.trainer.devices, settings.trainer.accelerator, folder / "log.txt"
+        with all_ranks(of, on, log, take_part, config, info.threads, start) as ranks:
             module = _built(config, settings, task, record, progress, stop, ranks)
             setup_seconds = time.perf_counter() - started
-            trainer = fit(settings, module, folder, checkpoint)
+            trainer = fit(settings, module, folder, start)
         fitted = time.perf_counter()
         module.selection.restore(module.network)
-        if progress is not None and module.patience.is_lost():
-            progress(1.0, {"step": module.global_step})
         trainer.test(module, batches(task, "test", settings), verbose=False)
         with torch.inference_mode():
             for view in task.views(module.network.eval()):
@@ -151,7 +151,7 @@ def _make(
         summary = _summary(settings, task, module, record.info)
         record.finish(summary)
         if module.checkpoints is not None:
-            module.checkpoints.clear()  # a finished run needs none
+            module.checkpoints.keep_last(module.steps_in_all)
     return Outcome(folder, _finished_note(task.objective, summary), skipped=False)
 
 
@@ -208,7 +208,6 @@ def _built(
             recurrent_flops(cell, r.input_size, r.hidden_size, r.num_layers, directions=r.directions) for r in layers
         ),
     )
-    steps = steps_in_all(settings, task)
     if settings.logger.name == "wandb":
         from cellwise.records.wandb import WandbMirror  # W&B takes 0.4 s to import, so only who asks pays
 
@@ -217,10 +216,11 @@ def _built(
     def report(row: Row) -> None:
         record.log(row)
         if progress is not None:
-            progress(min(row["step"] / steps, 1.0), row)
+            progress(1.0 if module.patience.is_lost() else min(row["step"] / module.steps_in_all, 1.0), row)
 
     told: dict[str, Any] = {"report": report, "logged": record.logged, "note": record.note, "stop": stop}
-    return build_module(settings, task, network, ranks, folder=record.folder, **told)
+    module = build_module(settings, task, network, ranks, folder=record.folder, **told)
+    return module
 
 
 @contextmanager
@@ -248,9 +248,7 @@ def _recorded(record: RunWriter, stop: Stop) -> Iterator[None]:
 
 def _finished_note(objective: Objective, summary: Summary) -> str:
     note = f"{objective.metric} {summary.value:.5g} {objective.unit}".rstrip()
-    if math.isnan(summary.validation):
-        note += "; diverged: no validation gave a number"
-    return note
+    return note if math.isfinite(summary.value) else f"{note}; diverged: not a finite number"
 
 
 def _summary(settings: RunSettings, task: Task, module: TrainingModule, info: RunInfo) -> Summary:

@@ -124,7 +124,8 @@ def test_text_too_short_to_train_on_says_what_would_fit(tokens: int, typed: str)
 def test_the_shares_of_a_window_are_its_columns_and_always_the_same_ones(of: int) -> None:
     whole = Windows(torch.arange(100), batch_size=6, steps=5)
     shares = [whole.share(rank, of) for rank in range(of)]
-    for k, (inputs, targets) in enumerate(whole):
+    for k in range(len(whole)):
+        inputs, targets = whole[k]
         assert torch.equal(torch.cat([share[k][0] for share in shares], dim=1), inputs)
         assert torch.equal(torch.cat([share[k][1] for share in shares], dim=1), targets)
         assert {share[k][0].shape[1] for share in shares} == {6 // of}

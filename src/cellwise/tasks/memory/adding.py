@@ -23,11 +23,11 @@ from torch import Tensor, nn
 
 from cellwise.data.shuffled import Rows
 from cellwise.records.schema import View
-from cellwise.tasks.contract import Learned, Objective, Scores, Split
+from cellwise.tasks.contract import Learned, Scores, Split
 from cellwise.tasks.memory import views
 from cellwise.tasks.memory.metrics import SquaredError
 from cellwise.tasks.memory.problem import Batch, Problem
-from cellwise.tasks.memory.settings import MemorySettings, SequenceData
+from cellwise.tasks.memory.settings import OBJECTIVES, MemorySettings, SequenceData
 
 MEAN_ANSWER_MSE = 1 / 6
 """Expected squared error of always answering 1, the mean: twice the variance 1/12 of a number from U[0, 1]."""
@@ -112,10 +112,10 @@ def floors(additions: Additions) -> dict[str, float]:
 class Adding(Problem):
     """The adding problem as a task; its objective is the mean squared error of the answer after the last step."""
 
-    objective = Objective("mse", "min", "")
+    objective = OBJECTIVES["adding"]
 
-    def __init__(self, settings: MemorySettings):
-        self._additions: Mapping[Split, Additions] = {s: draw(settings.data, s) for s in get_args(Split)}
+    def __init__(self, settings: MemorySettings, additions: Mapping[Split, Additions] | None = None):
+        self._additions = additions or {s: draw(settings.data, s) for s in get_args(Split)}
         super().__init__(settings, self._additions, output_size=1, per_step=False)
 
     def learn(self, network: nn.Module, batch: Batch, state: None) -> Learned:
@@ -136,6 +136,14 @@ class Adding(Problem):
     def optimum(self) -> float:
         """Return 0: the sum is certain."""
         return 0.0
+
+    def on_other_data(self, settings: MemorySettings, split: Split) -> Adding:
+        """Return this problem with a split of other sequences, longer ones for example, as its test split."""
+        drawn = draw(settings.data, split)
+        task = Adding(settings, {**self._additions, "test": drawn})
+        task.checksums = {f"adding/{split}": drawn.sha256()}
+        task.remarks = (f"{len(drawn):,} sequences of {settings.data.length} steps",)
+        return task
 
     def views(self, network: nn.Module) -> list[View]:
         """Return where the trained network errs on the test sequences."""
