@@ -26,35 +26,11 @@ from cellwise.sweep.source import PlanSource
 from cellwise.training.module import TrainingModule
 from cellwise.training.rerun import rerun
 from cellwise.training.train import train
+from tests.training.cut_runs import LANGUAGE, MEMORY, bits, cut_before, folder_of
 
 Rows = Callable[[Path], list[dict[str, Any]]]
 
 TWO = "trainer.devices=2"
-COMMON = (
-    *("network.hidden_size=4", "network.num_layers=2", "trainer.max_epochs=2", "trainer.threads=1"),
-    *("trainer.log_every_steps=3", "trainer.checkpoint_every_seconds=0", "optim.clip_norm=0.1"),
-)
-MEMORY = (  # 6 steps an epoch, the last one with 3 of 4 examples
-    *("task=memory", "data.length=4", "data.train_sequences=23", "data.valid_sequences=8", "data.test_sequences=8"),
-    *("task.batch_size=4", "cell=peephole_lstm", *COMMON),
-)
-LANGUAGE = (  # 7 steps an epoch, of the last one 17 of 20 targets exist
-    *("task=language", "task.batch_size=4", "task.steps=5", "data.train_tokens=138", "data.valid_tokens=40"),
-    *("data.test_tokens=40", "cell=gru", "optim=sgd", "optim.learning_rate=1", *COMMON),
-)
-DROPOUT = ("network.dropout=0.3", "network.layer.zoneout=0.1")
-
-
-def untimed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
-
-
-def bits(folder: Path) -> tuple[Any, ...]:
-    """All that a run left but the times: rows, test scores, selected weights."""
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    weights = torch.load(folder / "checkpoints" / "selected.pt", weights_only=True)
-    scores = json.loads((folder / "summary.json").read_text())["metrics"]
-    return untimed(rows), scores, {name: value.tolist() for name, value in weights.items()}
 
 
 @pytest.fixture
@@ -74,12 +50,13 @@ TrainingModule.on_train_end = keep
     return f"cell_modules=[{tmp_path / 'keeping.py'}]"
 
 
-@pytest.mark.parametrize("words", [MEMORY, LANGUAGE], ids=["memory", "language"])
+@pytest.mark.parametrize("words", [(*MEMORY, "data.train_sequences=23"), LANGUAGE], ids=["memory", "language"])
 def test_two_processes_learn_what_one_learns_and_hold_the_same_weights(
     words: tuple[str, ...], keeping: str, tmp_path: Path, rows_of: Rows
 ) -> None:
-    """Over an epoch and a half."""
-    words = (*words, "trainer.max_steps=10", "trainer.validate_every_steps=4", keeping)
+    """Over an epoch and a half, in whose last batch the shares differ: 3 of 4 examples, 19 of 20 targets."""
+    without_dropout = ("network.dropout=0", "network.layer.zoneout=0", "optim.clip_norm=0.1", "optim.learning_rate=0.1")
+    words = (*words, *without_dropout, "trainer.max_steps=10", "trainer.validate_every_steps=4", keeping)
     one, two = (
         train(compose_config([*words, f"trainer.devices={of}", f"study=of_{of}", f"runs_dir={tmp_path}"])).folder
         for of in (1, 2)
@@ -97,27 +74,14 @@ def test_two_processes_learn_what_one_learns_and_hold_the_same_weights(
     assert one.parent.name == two.parent.name  # it is the same run
 
 
-def cut_before(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    """Let rank 0 of the next training stop before it takes a step, once."""
-    right, waiting = TrainingModule.on_train_batch_start, [step]
-
-    def stop(module: TrainingModule, batch: Any, batch_idx: int) -> None:
-        if waiting and module.global_step == waiting[0]:
-            waiting.clear()
-            raise KeyboardInterrupt
-        right(module, batch, batch_idx)
-
-    monkeypatch.setattr(TrainingModule, "on_train_batch_start", stop)
-
-
 def test_cut_off_within_an_epoch_and_after_it_two_processes_end_with_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def config(name: str) -> dict[str, Any]:
-        return compose_config([*LANGUAGE, *DROPOUT, TWO, f"runs_dir={tmp_path / name}"])
+        return compose_config([*LANGUAGE, TWO, f"runs_dir={tmp_path / name}"])
 
     whole = train(config("whole")).folder
-    for step in (5, 7):  # of 7 an epoch
+    for step in (4, 6):  # of 6 an epoch
         with monkeypatch.context() as patch:
             cut_before(patch, step)
             with pytest.raises(KeyboardInterrupt):
@@ -129,7 +93,7 @@ def test_cut_off_within_an_epoch_and_after_it_two_processes_end_with_the_same_bi
 
 def test_a_repetition_has_as_many_processes_and_the_same_bits(tmp_path: Path) -> None:
     early = ("trainer.patience=2", "optim.learning_rate=0", "trainer.max_epochs=9")  # and stops when all know it
-    folder = train(compose_config([*LANGUAGE, *DROPOUT, *early, TWO, f"runs_dir={tmp_path}"])).folder
+    folder = train(compose_config([*LANGUAGE, *early, TWO, f"runs_dir={tmp_path}"])).folder
     assert bits(folder)[0][-1]["epoch"] == 2
     assert rerun(folder)[:2] == (None, [])
 
@@ -174,7 +138,7 @@ def test_what_ends_one_process_ends_the_run_and_is_named(
     with pytest.raises(CellwiseError) as error:
         train(tiny(f"cell_modules=[{file}]", "cell=faulty", TWO))
     assert str(error.value) == told
-    (folder,) = (tmp_path / "runs").glob("*/*/seed-0")
+    folder = folder_of(tmp_path)
     said = json.loads((folder / "run.json").read_text())
     assert (said["status"], said["error"]) == ("failed", told)
     assert ("Traceback" in (folder / "log.txt").read_text()) is ("Zero" in told)
@@ -186,7 +150,7 @@ def ranks_of(process: psutil.Process) -> list[psutil.Process]:
     return [child for child in process.children(recursive=True) if "spawn_main" in " ".join(child.cmdline())]
 
 
-LONGER = [*MEMORY, *DROPOUT, TWO, "trainer.max_epochs=15"]
+LONGER = [*MEMORY, TWO, "trainer.max_epochs=15"]
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +175,7 @@ def test_killed_from_outside_it_leaves_no_process_and_ends_with_the_same_bits(
     assert started.wait() != 0
     psutil.wait_procs(others, timeout=5)
     assert not any(other.is_running() for other in others)
-    (folder,) = (tmp_path / "runs").glob("*/*/seed-0")
+    folder = folder_of(tmp_path)
     assert not is_finished(folder)
     assert ("with a checkpoint: SIGTERM" in (folder / "log.txt").read_text()) is (killed_by == signal.SIGTERM)
     train(compose_config(words))

@@ -17,7 +17,7 @@ def learned(total: float, count: int) -> Learned:
 
 
 def alone(own: Any) -> list[Any]:
-    """What a run of one process has gathered from its ranks."""
+    """What the ranks have of a run that has one."""
     return [own]
 
 
@@ -25,14 +25,15 @@ def test_a_row_is_the_mean_over_examples_and_starts_over() -> None:
     tally = Tally()
     for total, count in ((10.0, 4), (2.0, 1)):
         tally.add(learned(total, count))
-    assert tally.take(alone) == ({"train_nll_nats": 12.0 / 5}, 5)
+    assert (tally.take(alone), tally.examples) == (({"train_nll_nats": 12.0 / 5}, 5), 0)
     assert tally.take(alone) == ({}, 0)
 
 
 def test_a_row_of_several_ranks_is_the_mean_over_the_examples_of_all() -> None:
     tally = Tally()
     tally.add(learned(10.0, 4))
-    assert tally.take(lambda own: [own, (2, {"nll_nats": 4.0}, {"nll_nats": 2})]) == ({"train_nll_nats": 14.0 / 6}, 6)
+    another = (1, {"nll_nats": 2.0}, {"nll_nats": 1})
+    assert tally.take(lambda own: [own, another]) == ({"train_nll_nats": 12.0 / 5}, 5)
 
 
 def test_a_state_goes_on_to_the_same_row() -> None:
@@ -43,9 +44,8 @@ def test_a_state_goes_on_to_the_same_row() -> None:
     resumed.load(cut.state())
     for tally in (whole, resumed):
         tally.add(learned(0.3, 1))
-    whole_row, resumed_row = whole.take(alone), resumed.take(alone)
-    assert whole_row == resumed_row
-    assert whole_row[1] == 3
+    row, examples = whole.take(alone)
+    assert ((row, examples), examples) == (resumed.take(alone), 3)
 
 
 @pytest.mark.parametrize("lost", [math.nan, math.inf, -math.inf])

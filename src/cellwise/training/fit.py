@@ -19,6 +19,7 @@ from cellwise.tasks.contract import Split, Task
 from cellwise.training.checkpoint import Checkpoints
 from cellwise.training.module import Report, TrainingModule
 from cellwise.training.ranks import Ranks
+from cellwise.training.resume import Start
 from cellwise.training.seeds import reseed
 from cellwise.training.selection import Selection
 from cellwise.training.settings import RunSettings, read
@@ -65,7 +66,7 @@ def build_module(
         checkpoints=Checkpoints(checkpoints, trainer.checkpoint_every_seconds) if writes else None,
         log_every_steps=trainer.log_every_steps,
         logged=logged,
-        steps_in_all=steps_in_all(settings, task),
+        steps_in_all=trainer.steps_in_all(len(task.loader("train"))),
         patience=trainer.patience,
         non_finite=trainer.non_finite,
         note=note,
@@ -74,30 +75,30 @@ def build_module(
     )
 
 
-def fit(settings: RunSettings, module: TrainingModule, folder: Path, place: Place | None) -> pl.Trainer:
-    """Train, on from a place if there is one, and validate what no validation has seen; returns the Trainer."""
+def fit(settings: RunSettings, module: TrainingModule, folder: Path, start: Start | None) -> pl.Trainer:
+    """Train, from where an earlier run ended if one did, and validate the end if nothing has; returns the Trainer."""
     task, ranks = module.task, module.ranks
-    loader = batches(task, "train", settings)
+    examples, checkpoint = batches(task, "train", settings), None
     if ranks.of > 1:
-        loader.share(ranks.rank, ranks.of)
-    if place is not None:
-        loader.load_state_dict(place.loader)  # Lightning does not where an epoch had ended without validation
+        examples.share(ranks.rank, ranks.of)
+    if start is not None:
+        examples.load_state_dict(start.loader)  # Lightning does not where an epoch had ended without validation
+        checkpoint = start.checkpoint
     trainer = make_trainer(settings, folder, ranks.rank)
-    checkpoint = None if place is None else place.checkpoint
-    trainer.fit(module, loader, batches(task, "valid", settings), ckpt_path=checkpoint, weights_only=True)
+    trainer.fit(module, examples, batches(task, "valid", settings), ckpt_path=checkpoint, weights_only=True)
     if module.validated_step != module.global_step:
         trainer.validate(module, batches(task, "valid", settings), verbose=False)
     return trainer
 
 
-def take_part(ranks: Ranks, config: Mapping[str, Any], threads: int, place: Place | None) -> None:
+def take_part(ranks: Ranks, config: Mapping[str, Any], threads: int, start: Start | None) -> None:
     """Train as one of the ranks of a run but the first.
 
     Args:
         ranks: its place.
         config: of the run, resolved.
         threads: of this rank.
-        place: where the run goes on.
+        start: where the run goes on; None: it begins.
     """
     import_cells(config.get("cell_modules") or [])
     settings, folder = read(config), run_folder(config)
@@ -117,7 +118,7 @@ def take_part(ranks: Ranks, config: Mapping[str, Any], threads: int, place: Plac
     )
     with warnings.catch_warnings():
         ignore_lightnings_own()
-        fit(settings, module, folder, place)
+        fit(settings, module, folder, start)
 
 
 def batches(task: Task, split: Split, settings: RunSettings) -> SequentialLoader[Any]:
@@ -125,11 +126,6 @@ def batches(task: Task, split: Split, settings: RunSettings) -> SequentialLoader
     loader = task.loader(split)
     loader.workers = settings.trainer.data_workers
     return loader
-
-
-def steps_in_all(settings: RunSettings, task: Task) -> int:
-    """Return how many steps the run has unless it stops early."""
-    return settings.trainer.steps_in_all(len(task.loader("train")))
 
 
 def ignore_lightnings_own() -> None:

@@ -7,7 +7,7 @@ never reaches training. Rows go straight to the record, every so many steps: `se
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -15,7 +15,6 @@ import torch
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
-from cellwise.errors import CellwiseError
 from cellwise.tasks.contract import Scores, Split, Task
 from cellwise.training.checkpoint import Checkpoints
 from cellwise.training.optim import learning_rate, make_optimizer
@@ -26,7 +25,7 @@ from cellwise.training.selection import Selection
 from cellwise.training.settings import OptimSettings
 from cellwise.training.state import detached
 from cellwise.training.stopping import Stop
-from cellwise.training.tally import Row, Tally
+from cellwise.training.tally import Row, Tally, require_finite
 
 Report = Callable[[Row], None]
 
@@ -115,7 +114,7 @@ class TrainingModule(pl.LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Give this step its own learning rate and random numbers, whatever happened before it."""
         self._started = time.perf_counter()
-        for group in self._groups():
+        for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = learning_rate(
                 self.optim,
                 epoch=self._epoch,
@@ -230,10 +229,10 @@ class TrainingModule(pl.LightningModule):
         """
         row, examples = self._tally.take(self.ranks.gathered)
         self.examples += examples
-        rate: float = self._groups()[0]["lr"]
+        rate: float = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.report({**self._place(), **row, "learning_rate": rate})
         if self.non_finite == "stop":
-            self._require_finite(row)
+            require_finite(row, self.global_step)
 
     def _hear(self, *, improved: bool) -> None:
         """Follow a validation: the rate of a plateau, the end of a run whose patience is lost."""
@@ -266,11 +265,6 @@ class TrainingModule(pl.LightningModule):
         """Return what a checkpoint holds of each rank."""
         return {"carried": self._carried.get("train"), "tally": self._tally.state()}
 
-    def _groups(self) -> list[dict[str, Any]]:
-        """Return the optimiser's groups of parameters."""
-        groups: list[dict[str, Any]] = self.trainer.optimizers[0].param_groups
-        return groups
-
     def _is_between_steps(self) -> bool:
         """Whether nothing but the next step of the same epoch follows, so that a checkpoint means just one thing.
 
@@ -301,11 +295,3 @@ class TrainingModule(pl.LightningModule):
             "examples": self.examples + sum(self.ranks.gathered(self._tally.examples)),
             "seconds": round(self.train_seconds, 3),
         }
-
-    def _require_finite(self, row: Mapping[str, float]) -> None:
-        for name, value in row.items():
-            if not abs(value) < float("inf"):
-                raise CellwiseError(
-                    f"{name} is {value} at step {self.global_step}; lower optim.learning_rate or optim.clip_norm, or "
-                    "type trainer.non_finite=go_on to go on all the same"
-                )

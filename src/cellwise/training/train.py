@@ -32,16 +32,7 @@ from cellwise.records.writer import RunWriter
 from cellwise.tasks import build_task
 from cellwise.tasks.contract import Task
 from cellwise.tasks.objective import Objective
-from cellwise.training.fit import (
-    Place,
-    batches,
-    build_module,
-    build_network,
-    fit,
-    ignore_lightnings_own,
-    steps_in_all,
-    take_part,
-)
+from cellwise.training.fit import batches, build_module, build_network, fit, ignore_lightnings_own, take_part
 from cellwise.training.module import TrainingModule
 from cellwise.training.processes import all_ranks
 from cellwise.training.ranks import Ranks
@@ -97,9 +88,10 @@ def train(
     _require_devices(settings.trainer)
     started = time.perf_counter()
     task = build_task(config["task"]["name"], settings.task)
-    settings.optim.require_room(steps_in_all(settings, task))
+    examples = task.loader("train")
+    settings.optim.require_room(settings.trainer.steps_in_all(len(examples)))
     if settings.trainer.devices > 1:
-        task.loader("train").share(0, settings.trainer.devices)  # refuses what can't be
+        examples.share(0, settings.trainer.devices)  # refuses what can't be shared
     with take_lease(folder) as lease:
         if is_finished(folder) and not settings.again:  # by another process, since the first look
             return Outcome(folder, finished_note(folder), skipped=True)
@@ -139,12 +131,11 @@ def _make(
     if start is not None:
         record.note(f"goes on from {start.checkpoint.name}")
     with stop_signals() as stop, _recorded(record, stop):
-        of, log = settings.trainer.devices, folder / "log.txt"
-        place = None if start is None else Place(start.checkpoint, start.loader)
-        with all_ranks(of, settings.trainer.accelerator, log, take_part, config, info.threads, place) as ranks:
+        of, on, log = settings.trainer.devices, settings.trainer.accelerator, folder / "log.txt"
+        with all_ranks(of, on, log, take_part, config, info.threads, start) as ranks:
             module = _built(config, settings, task, record, progress, stop, ranks)
             setup_seconds = time.perf_counter() - started
-            trainer = fit(settings, module, folder, place)
+            trainer = fit(settings, module, folder, start)
         fitted = time.perf_counter()
         module.selection.restore(module.network)
         trainer.test(module, batches(task, "test", settings), verbose=False)
@@ -217,7 +208,6 @@ def _built(
             recurrent_flops(cell, r.input_size, r.hidden_size, r.num_layers, directions=r.directions) for r in layers
         ),
     )
-    steps = steps_in_all(settings, task)
     if settings.logger.name == "wandb":
         from cellwise.records.wandb import WandbMirror  # W&B takes 0.4 s to import, so only who asks pays
 
@@ -226,7 +216,7 @@ def _built(
     def report(row: Row) -> None:
         record.log(row)
         if progress is not None:
-            progress(1.0 if module.patience.is_lost() else min(row["step"] / steps, 1.0), row)
+            progress(1.0 if module.patience.is_lost() else min(row["step"] / module.steps_in_all, 1.0), row)
 
     told: dict[str, Any] = {"report": report, "logged": record.logged, "note": record.note, "stop": stop}
     module = build_module(settings, task, network, ranks, folder=record.folder, **told)
