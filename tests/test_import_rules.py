@@ -236,8 +236,10 @@ def test_a_sweep_imports_torch_in_its_children_alone(tiny_words: list[str], tmp_
         "import sys\n"
         "from cellwise.sweep.plan import plan\n"
         "from cellwise.sweep.pool import execute\n"
+        "from cellwise.sweep.source import PlanSource\n"
         "if __name__ == '__main__':\n"
-        f"    [result] = execute(plan({tiny_words!r}), finished=lambda result: None)\n"
+        f"    runs = plan({tiny_words!r})\n"
+        "    [result] = execute(PlanSource(runs), runs.launcher, finished=lambda result: None)\n"
         "    assert result.status == 'finished', result\n"
         "    assert 'torch' not in sys.modules\n"
     )
