@@ -199,6 +199,7 @@ def loaded(code: str, cwd: Path | None = None) -> set[str]:
         "from cellwise.sweep.plan import plan; plan(['cell=gru,lstm', 'seed=0,1'])",
         "from cellwise.sweep.study import load_study_file as load; from cellwise.sweep.tuning import Tuning; "
         "from cellwise.sweep.plan import plan; Tuning(load('greff'), ['cell=gru,lstm'])",
+        "import cellwise.sweep.plan, cellwise.sweep.cluster, submitit",
     ],
 )
 def test_what_needs_no_torch_loads_none(code: str) -> None:

@@ -87,7 +87,7 @@ class RunInfo:
 
     Times are ISO 8601 in UTC; ``data`` maps a file's name to its SHA-256; ``times_seconds`` has setup,
     train and test. What is known only after the network is built (``parameters``, ``flops_per_step``) is
-    None before.
+    None before. ``extended_from`` names the shorter run that this one went on from, ``<cell>-<8 hex>/seed-<n>``.
     """
 
     status: Status
@@ -111,6 +111,7 @@ class RunInfo:
     parameters: Parameters | None = None
     flops_per_step: int | None = None
     times_seconds: Mapping[str, float] = field(default_factory=dict)
+    extended_from: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``run.json``."""

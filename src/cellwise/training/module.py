@@ -42,7 +42,7 @@ class TrainingModule(pl.LightningModule):
         log_every_steps: steps of one training row.
         checkpoints: of a run that may be cut off; None for none.
         logged: how many bytes of rows are written, for the checkpoint.
-        steps_in_all: of the run, for schedules that end with it.
+        steps_in_all: of the run, unless it stops early: for schedules that end with it, and for its last checkpoint.
         patience: validations in a row without improvement that end training; None: none do.
         non_finite: whether a loss that is lost ends the run.
         note: takes lines for the log.
@@ -131,7 +131,7 @@ class TrainingModule(pl.LightningModule):
         """Write a row when it is time."""
         self.train_seconds += time.perf_counter() - self._started
         self._epoch_ended = batch_idx + 1 == self.trainer.num_training_batches
-        if self.global_step % self.log_every_steps == 0 or self.global_step == self.trainer.max_steps:
+        if self.global_step % self.log_every_steps == 0:
             self._write_row()
         if self._is_between_steps():
             self._save_when_due()
@@ -145,6 +145,11 @@ class TrainingModule(pl.LightningModule):
         if self.trainer.state.fn == TrainerFn.FITTING:
             self._save_when_due()
 
+    def on_train_epoch_end(self) -> None:
+        """Keep an epoch whose end no validation follows; Lightning comes here from the middle of the last one too."""
+        if self._epoch_ended and self.validated_step != self.global_step:
+            self._save_when_due()
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what Lightning does not know of: the carried state, what is logged, what was selected."""
         checkpoint["cellwise"] = {
@@ -154,7 +159,7 @@ class TrainingModule(pl.LightningModule):
             "train_seconds": self.train_seconds,
             "validated_step": self.validated_step,
             "epoch": self._epoch,
-            "selected": (self.selection.value, self.selection.step),
+            "selected": self.selection.state(),
             "waited": (self.patience.waited, self._plateau.waited, self._reductions),
             "logged": self._logged(),
         }
@@ -166,7 +171,7 @@ class TrainingModule(pl.LightningModule):
         self._tally.load(kept["tally"])
         self.examples, self.train_seconds = kept["examples"], kept["train_seconds"]
         self.validated_step, self._epoch = kept["validated_step"], kept["epoch"]
-        self.selection.value, self.selection.step = kept["selected"]
+        self.selection.load(kept["selected"])
         self.patience.waited, self._plateau.waited, self._reductions = kept["waited"]
 
     def on_train_end(self) -> None:
@@ -236,7 +241,8 @@ class TrainingModule(pl.LightningModule):
     def _save_when_due(self) -> None:
         """Write a checkpoint if it is time for one, or the last moment; stop if that was asked for."""
         asked = self.stop.by
-        if self.checkpoints is not None and self.checkpoints.due(now=asked is not None):
+        last = asked is not None or self.global_step == self.steps_in_all
+        if self.checkpoints is not None and self.checkpoints.due(now=last):
             self.checkpoints.save(self.trainer)
             if asked is not None:
                 self._note(f"stops at step {self.global_step} with a checkpoint: {asked.name}")

@@ -38,7 +38,7 @@ from cellwise.tasks.contract import Split, Task
 from cellwise.tasks.objective import Objective
 from cellwise.training.checkpoint import Checkpoints
 from cellwise.training.module import TrainingModule
-from cellwise.training.resume import find_cut_off
+from cellwise.training.resume import Start, find_cut_off, find_end
 from cellwise.training.seeds import reseed
 from cellwise.training.selection import Selection
 from cellwise.training.settings import RunSettings, TrainerSettings, read
@@ -70,6 +70,7 @@ def train(
     progress: Progress | None = None,
     own_process: bool = False,
     threads: int | None = None,
+    extends: Path | None = None,
 ) -> Outcome:
     """Train one configuration with one seed; skip it if its record is finished, go on where it was cut off.
 
@@ -78,6 +79,7 @@ def train(
         progress: called with the share done, 0 to 1, and each row that is logged.
         own_process: this process does nothing else, so all that it prints goes to the run's log.
         threads: this process's share of the cores, where the configuration gives no number; None: all of them.
+        extends: a finished run of the same configuration with fewer epochs or steps, to go on from where that ended.
 
     Raises:
         CellwiseError: a bad setting (nothing is written), or a run that failed (its record says so).
@@ -97,7 +99,13 @@ def train(
         if is_finished(folder) and not settings.again:  # by another process, since the first look
             return Outcome(folder, finished_note(folder), skipped=True)
         info = _info(config, settings, task, settings.trainer.threads or threads or cores())
-        return _make(config, settings, task, info, lease, started, progress, own_process=own_process)
+        start = None if settings.again else _start(folder, settings, info, extends)
+        return _make(config, settings, task, info, start, lease, started, progress, own_process=own_process)
+
+
+def _start(folder: Path, settings: RunSettings, info: RunInfo, extends: Path | None) -> Start | None:
+    cut_off = find_cut_off(folder, info, threads_are_given=bool(settings.trainer.threads))
+    return find_end(extends, info, settings.trainer) if cut_off is None and extends is not None else cut_off
 
 
 def _make(
@@ -105,29 +113,34 @@ def _make(
     settings: RunSettings,
     task: Task,
     info: RunInfo,
+    start: Start | None,
     lease: Lease,
     started: float,
     progress: Progress | None,
     *,
     own_process: bool,
 ) -> Outcome:
-    """Train, from the beginning or from where an earlier start was cut off, and write the record."""
+    """Train, from the beginning or from where an earlier start or a shorter run ended, and write the record."""
     folder = run_folder(config)
-    cut_off = None if settings.again else find_cut_off(folder, info, threads_are_given=bool(settings.trainer.threads))
-    if cut_off is not None:
-        info = dataclasses.replace(info, threads=cut_off.threads, started=cut_off.started)
+    if start is not None:
+        info = dataclasses.replace(
+            info, threads=start.threads, started=start.started, extended_from=start.extended_from
+        )
     torch.set_num_threads(info.threads)
-    record = RunWriter(folder, info, config, None if cut_off is None else cut_off.logged, lease)
+    record = RunWriter(folder, info, config, start.rows if start is not None else None, lease)
     if own_process:
         record.capture_output()
-    if cut_off is not None:
-        record.note(f"goes on from {cut_off.checkpoint.name}")
+    if start is not None:
+        record.note(f"goes on from {start.checkpoint.name}")
     with stop_signals() as stop, _recorded(record, stop):
         network, module, trainer = _prepared(config, settings, task, record, progress, stop)
         loader = functools.partial(_loader, task, settings=settings)
         setup_seconds = time.perf_counter() - started
-        checkpoint = None if cut_off is None else cut_off.checkpoint
-        trainer.fit(module, loader("train"), loader("valid"), ckpt_path=checkpoint, weights_only=True)
+        examples, checkpoint = loader("train"), None
+        if start is not None:
+            examples.load_state_dict(start.loader)  # Lightning does not where an epoch had ended without validation
+            checkpoint = start.checkpoint
+        trainer.fit(module, examples, loader("valid"), ckpt_path=checkpoint, weights_only=True)
         if module.validated_step != module.global_step:
             trainer.validate(module, loader("valid"), verbose=False)
         fitted = time.perf_counter()
@@ -145,7 +158,7 @@ def _make(
         summary = _summary(settings, task, module, record.info)
         record.finish(summary)
         if module.checkpoints is not None:
-            module.checkpoints.clear()  # a finished run needs none
+            module.checkpoints.keep_last(module.steps_in_all)
     return Outcome(folder, _finished_note(task.objective, summary), skipped=False)
 
 
@@ -247,9 +260,7 @@ def _recorded(record: RunWriter, stop: Stop) -> Iterator[None]:
 
 def _finished_note(objective: Objective, summary: Summary) -> str:
     note = f"{objective.metric} {summary.value:.5g} {objective.unit}".rstrip()
-    if math.isnan(summary.validation):
-        note += "; diverged: no validation gave a number"
-    return note
+    return note if math.isfinite(summary.value) else f"{note}; diverged: not a finite number"
 
 
 def _summary(settings: RunSettings, task: Task, module: TrainingModule, info: RunInfo) -> Summary:
