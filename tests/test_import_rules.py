@@ -116,6 +116,12 @@ def test_hydra_lives_in_the_command_line_and_the_sweep() -> None:
     assert breaking(lambda name: not rooms(name), lambda what: what.split(".")[0] in HYDRA) == []
 
 
+def test_optuna_lives_in_the_ledger_the_samplers_and_importance_of_a_search() -> None:
+    """A grid, a plan and every report do without; hydra-optuna-sweeper is none of ours."""
+    rooms = inside("sweep/journal.py", "sweep/samplers.py", "sweep/importance.py")
+    assert breaking(lambda name: not rooms(name), lambda what: what.split(".")[0] in {"optuna", "sklearn"}) == []
+
+
 def test_nothing_imports_the_command_line() -> None:
     def is_cli(what: str) -> bool:
         return what == "cellwise.cli" or what.startswith("cellwise.cli.")
@@ -191,11 +197,13 @@ def loaded(code: str, cwd: Path | None = None) -> set[str]:
         "import cellwise.tasks, cellwise.data.get, cellwise.tasks.language.settings, cellwise.training.settings",
         "import cellwise.network.settings",
         "from cellwise.sweep.plan import plan; plan(['cell=gru,lstm', 'seed=0,1'])",
+        "from cellwise.sweep.study import load_study_file as load; from cellwise.sweep.tuning import Tuning; "
+        "from cellwise.sweep.plan import plan; Tuning(load('greff'), ['cell=gru,lstm'])",
         "import cellwise.sweep.plan, cellwise.sweep.cluster, submitit",
     ],
 )
 def test_what_needs_no_torch_loads_none(code: str) -> None:
-    heavy = {"torch", "torchmetrics", "wandb", *LIGHTNING}
+    heavy = {"torch", "torchmetrics", "wandb", "optuna", *LIGHTNING}
     assert not loaded(code) & (heavy if "plan" in code else heavy | HYDRA)
 
 

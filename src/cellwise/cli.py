@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from cellwise.errors import CellwiseError
-from cellwise.studies import RunsFailedError, run_sweep, run_two_phases, show_report
+from cellwise.studies import RunsFailedError, run_sweep, run_two_phases, show_report, show_tuning
 
 app = typer.Typer(
     name="cellwise",
@@ -95,7 +95,8 @@ def report(
     out: Annotated[Path | None, typer.Option(help="The HTML file; default: report.html in the folder.")] = None,
 ) -> None:
     """Compare the runs of a study: a table here, and one HTML file that needs no network."""
-    show_report(folder, out)
+    if not show_tuning(folder):
+        show_report(folder, out)
 
 
 @app.command()
