@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -25,13 +25,6 @@ from cellwise.training.selection import Selection
 from cellwise.training.settings import RunSettings, read
 from cellwise.training.stopping import Stop
 from cellwise.training.trainer import make_trainer
-
-
-class Place(NamedTuple):
-    """Where training goes on: the checkpoint, and where the loader of the training split stood."""
-
-    checkpoint: Path
-    loader: Mapping[str, Any]
 
 
 def build_network(settings: RunSettings, task: Task) -> nn.Module:
