@@ -6,12 +6,9 @@ import dataclasses
 import functools
 import math
 import resource
-import shlex
 import sys
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,15 +18,12 @@ import torch
 from torch import nn
 
 from cellwise.budget import recurrent_flops
-from cellwise.cells.registry import build_cell, cell_info, import_cells
-from cellwise.cells.source import cell_source_sha256
+from cellwise.cells.registry import build_cell, import_cells
 from cellwise.data.loader import SequentialLoader
 from cellwise.errors import CellwiseError
-from cellwise.files import now
 from cellwise.machine import cores
-from cellwise.records.environment import code_sha256, git_state, versions
 from cellwise.records.finished import finished_note, is_finished
-from cellwise.records.identity import identity, run_folder
+from cellwise.records.identity import run_folder
 from cellwise.records.lease import Lease, take_lease
 from cellwise.records.schema import Parameters, RunInfo, Summary, Throughput
 from cellwise.records.writer import RunWriter
@@ -37,12 +31,14 @@ from cellwise.tasks import build_task
 from cellwise.tasks.contract import Split, Task
 from cellwise.tasks.objective import Objective
 from cellwise.training.checkpoint import Checkpoints
+from cellwise.training.info import info_now
 from cellwise.training.module import TrainingModule
+from cellwise.training.recorded import record_refusal, recorded
 from cellwise.training.resume import Start, find_cut_off, find_end
 from cellwise.training.seeds import reseed
 from cellwise.training.selection import Selection
 from cellwise.training.settings import RunSettings, TrainerSettings, read
-from cellwise.training.stopping import Stop, StoppedError, stop_signals
+from cellwise.training.stopping import Stop, stop_signals
 from cellwise.training.tally import Row
 from cellwise.training.trainer import make_trainer
 
@@ -93,12 +89,18 @@ def train(
     if settings.trainer.accelerator == "gpu" and not torch.cuda.is_available():
         raise CellwiseError("trainer.accelerator=gpu, but torch sees no GPU here; type trainer=cpu")
     started = time.perf_counter()
-    task = build_task(config["task"]["name"], settings.task)
+    threads = settings.trainer.threads or threads or cores()
+    try:
+        task = build_task(config["task"]["name"], settings.task)
+    except CellwiseError as error:
+        if own_process:  # of a study, whose folder says what became of its runs
+            record_refusal(folder, info_now(config, settings, {}, threads), config, error)
+        raise
     settings.optim.require_room(settings.trainer.steps_in_all(len(task.loader("train"))))
     with take_lease(folder) as lease:
         if is_finished(folder) and not settings.again:  # by another process, since the first look
             return Outcome(folder, finished_note(folder), skipped=True)
-        info = _info(config, settings, task, settings.trainer.threads or threads or cores())
+        info = info_now(config, settings, task.checksums, threads)
         start = None if settings.again else _start(folder, settings, info, extends)
         return _make(config, settings, task, info, start, lease, started, progress, own_process=own_process)
 
@@ -132,7 +134,7 @@ def _make(
         record.capture_output()
     if start is not None:
         record.note(f"goes on from {start.checkpoint.name}")
-    with stop_signals() as stop, _recorded(record, stop):
+    with stop_signals() as stop, recorded(record, stop):
         network, module, trainer = _prepared(config, settings, task, record, progress, stop)
         loader = functools.partial(_loader, task, settings=settings)
         setup_seconds = time.perf_counter() - started
@@ -160,28 +162,6 @@ def _make(
         if module.checkpoints is not None:
             module.checkpoints.keep_last(module.steps_in_all)
     return Outcome(folder, _finished_note(task.objective, summary), skipped=False)
-
-
-def _info(config: Mapping[str, Any], settings: RunSettings, task: Task, threads: int) -> RunInfo:
-    cell = cell_info(settings.cell)
-    return RunInfo(
-        status="running",
-        cell=settings.cell,
-        task=task.name,
-        seed=settings.seed,
-        study=config["study"],
-        identity=identity(config),
-        command=_command(),
-        started=now(),
-        device=_device(settings.trainer),
-        threads=threads,
-        engine=settings.trainer.engine,
-        versions=versions(),
-        git=git_state(),
-        code_sha256=code_sha256(),
-        cell_sha256=cell_source_sha256(cell.factory, cell.fixed),
-        data=dict(task.checksums),
-    )
 
 
 def _prepared(
@@ -234,30 +214,6 @@ def _prepared(
     return network, module, make_trainer(settings, record.folder)
 
 
-@contextmanager
-def _recorded(record: RunWriter, stop: Stop) -> Iterator[None]:
-    """Whatever ends the run, its record says so; warnings go to its log."""
-
-    def note(message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None) -> None:
-        record.note(f"{category.__name__}: {message} ({filename}:{lineno})")
-
-    with warnings.catch_warnings():
-        warnings.showwarning = note
-        # Lightning 2.6 asks torch 2.13 for a class in a way that torch will drop; nothing of ours.
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-        try:
-            yield
-        except CellwiseError as error:
-            record.fail(str(error))
-            raise
-        except (KeyboardInterrupt, SystemExit) as error:  # Lightning turns the first into the second
-            record.fail("interrupted")
-            raise StoppedError(stop.by) from error
-        except Exception as error:
-            record.fail(" ".join(f"{type(error).__name__}: {error}".split()))
-            raise
-
-
 def _finished_note(objective: Objective, summary: Summary) -> str:
     note = f"{objective.metric} {summary.value:.5g} {objective.unit}".rstrip()
     if math.isnan(summary.validation):
@@ -298,16 +254,8 @@ def _count(modules: Any) -> int:
     return sum(p.numel() for module in modules for p in module.parameters() if p.requires_grad)
 
 
-def _device(trainer: TrainerSettings) -> str:
-    return torch.cuda.get_device_name() if trainer.accelerator == "gpu" else "cpu"
-
-
 def _peak_memory_bytes(trainer: TrainerSettings) -> int:
     if trainer.accelerator == "gpu":
         return torch.cuda.max_memory_allocated()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # Linux counts KiB
-
-
-def _command() -> str:
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

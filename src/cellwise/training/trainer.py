@@ -9,6 +9,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
+from cellwise.training.checkpoint import DirectWrites
 from cellwise.training.settings import RunSettings
 
 
@@ -37,7 +38,10 @@ def make_trainer(settings: RunSettings, folder: Path) -> pl.Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
-        plugins=LightningEnvironment(),  # under SLURM, Lightning would take signals and requeue the job by itself
+        plugins=[
+            LightningEnvironment(),  # under SLURM, Lightning would take signals and requeue the job by itself
+            DirectWrites(),
+        ],
         default_root_dir=folder,
     )
 
