@@ -11,14 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cellwise.compare.numbers import decimals, percent, short
-from cellwise.compare.statistics import (
-    Difference,
-    holm,
-    paired_difference,
-    seeds_needed,
-    smallest_detectable_difference,
-    unpaired_difference,
-)
+from cellwise.compare.power import seeds_needed, smallest_detectable_difference
+from cellwise.compare.statistics import Difference, holm, paired_difference, unpaired_difference
 
 ALPHA = 0.05
 POWER = 0.8

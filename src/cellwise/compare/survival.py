@@ -1,0 +1,152 @@
+"""How soon a target is reached, when some runs never reach it: the mean of those that did would flatter.
+
+The share still on the way is Kaplan and Meier's (1958, JASA 53, 457-481), its bounds are the beta product's by moments
+of Fay, Brittain and Proschan (2013, Biostatistics 14, 723-736, section 3): of runs that all had the same budget those
+of Clopper and Pearson, right at any n. Two groups are compared by log-rank scores (Mantel 1966; Peto and Peto 1972),
+and the p-value is exact: the share of ways to label the runs that part the groups as much.
+
+Differences: chi-square, which the log-rank test usually takes its p-value from, calls 3 against 3 runs different that
+chance parts as much one time in ten.
+
+A run that diverged never reaches a target: enter it with the whole budget, not with the time at which it failed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from cellwise.compare.statistics import Interval
+from cellwise.compare.values import Floats, Values, finite, share
+from cellwise.errors import CellwiseError
+
+# All ways to label 5 against 5 or 9 against 9 runs are counted; of more, this many are drawn.
+_MOST_LABELLINGS = 50_000
+
+
+class Waiting(NamedTuple):
+    """How long runs took, ``(n,)``, in steps, examples or seconds, and which ended without reaching the target."""
+
+    times: Floats
+    censored: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Survival:
+    """The share of runs that have not reached the target after each of ``times`` ``(t,)``, and its bounds.
+
+    Before the first time the share is 1 and its lower bound ``low_at_start``.
+    """
+
+    times: Floats
+    share: Floats
+    low: Floats
+    high: Floats
+    low_at_start: float
+
+
+def waiting(times: Values, censored: npt.ArrayLike = ()) -> Waiting:
+    """Return how long runs took; ``censored`` ``(n,)`` marks those that never got there, none when left out.
+
+    Raises:
+        CellwiseError: a time that is negative or not finite, or not one mark for each time.
+    """
+    read = finite(times, "time")
+    marks = np.asarray(censored, dtype=bool) if np.size(censored) else np.zeros(read.size, dtype=bool)
+    if marks.shape != read.shape:
+        raise CellwiseError(f"each time needs one mark of censoring, got {read.size} times and {marks.size} marks")
+    if (read < 0).any():
+        raise CellwiseError(f"a time must be 0 or more, got {read.min():g}")
+    return Waiting(read, marks)
+
+
+def survival_curve(runs: Waiting, level: float = 0.95) -> Survival:
+    """Return Kaplan and Meier's curve, one entry for each time at which a run reached the target."""
+    alpha = 1 - share(level, "level")
+    events, reached = np.unique(runs.times[~runs.censored], return_counts=True)
+    at_risk = np.array([(runs.times >= time).sum() for time in events], dtype=np.float64)
+    left = np.cumprod(1 - reached / at_risk) if events.size else np.empty(0)
+    # Moments of the product of one beta variable a run that reached the target; equal times follow each other.
+    upper, low, high = _Product(), [], []
+    for risk, count in zip(at_risk, reached, strict=True):
+        for still in range(int(risk), int(risk - count), -1):
+            upper = upper.times(still)
+        after = int((runs.times > events[len(low)]).sum())
+        low.append(upper.times(after).quantile(alpha / 2) if after else 0.0)
+        high.append(upper.quantile(1 - alpha / 2))
+    everyone = runs.times.size
+    start = _Product().times(everyone).quantile(alpha / 2) if everyone else 0.0
+    return Survival(events, left, np.array(low), np.array(high), start)
+
+
+def median_time(runs: Waiting, level: float = 0.95) -> Interval:
+    """Return the time by which half of the runs reached the target, and its interval.
+
+    Infinite where half never did. The bounds are 0 and infinite where there are too few runs to say: at 95 % below 6.
+    All NaN without a run.
+    """
+    if not runs.times.size:
+        return Interval(math.nan, math.nan, math.nan)
+    curve = survival_curve(runs, level)
+    half = 0.5 + 1e-12  # a product of shares that is a half but for rounding
+    low = 0.0 if curve.low_at_start <= half else _first(curve.times, curve.low <= half)
+    return Interval(_first(curve.times, curve.share <= half), low, _first(curve.times, curve.high < half))
+
+
+def log_rank(a: Waiting, b: Waiting) -> float:
+    """Return the p-value that two groups of runs reach the target equally soon, two-sided and exact.
+
+    NaN where a group has no run. It assumes that runs were censored for the same reason in both groups: give them the
+    same budget.
+    """
+    if not a.times.size or not b.times.size:
+        return math.nan
+    scores = log_rank_scores(Waiting(np.concatenate([a.times, b.times]), np.concatenate([a.censored, b.censored])))
+    found = stats.permutation_test(
+        (scores[: a.times.size], scores[a.times.size :]),
+        _sum_of_first,
+        n_resamples=_MOST_LABELLINGS,
+        vectorized=True,
+        rng=np.random.default_rng(20211206),
+    )
+    return min(1.0, float(found.pvalue))
+
+
+def log_rank_scores(runs: Waiting) -> Floats:
+    """Return observed less expected events of each run ``(n,)``; over a group they sum to log-rank's numerator."""
+    events, reached = np.unique(runs.times[~runs.censored], return_counts=True)
+    at_risk = np.array([(runs.times >= time).sum() for time in events], dtype=np.float64)
+    hazard = np.concatenate([[0.0], np.cumsum(reached / at_risk)])
+    expected = hazard[np.searchsorted(events, runs.times, side="right")]
+    scores: Floats = (~runs.censored) - expected
+    return np.asarray(np.round(scores, 12))  # labellings that part the groups as much must tie
+
+
+def _sum_of_first(first: Floats, second: Floats, axis: int) -> Floats:
+    total: Floats = first.sum(axis=axis)
+    return total
+
+
+def _first(times: Floats, there: npt.NDArray[np.bool_]) -> float:
+    return float(times[there][0]) if there.any() else math.inf
+
+
+class _Product(NamedTuple):
+    """A product of independent beta variables by its first two moments."""
+
+    mean: float = 1.0
+    square: float = 1.0
+
+    def times(self, at_risk: int) -> _Product:
+        """Multiply by Beta(at_risk, 1): what the next run to get there leaves of the share."""
+        return _Product(self.mean * at_risk / (at_risk + 1), self.square * at_risk / (at_risk + 2))
+
+    def quantile(self, q: float) -> float:
+        variance = self.square - self.mean**2
+        concentration = (self.mean - self.square) / variance
+        return float(stats.beta.ppf(q, self.mean * concentration, (1 - self.mean) * concentration))
