@@ -43,7 +43,7 @@ def interval_over_events(values: Values, events: Sequence[Any] | npt.NDArray[Any
     if not read.size:
         return Interval(math.nan, math.nan, math.nan)
     _, at = np.unique(named, return_inverse=True)
-    sums, counts = np.bincount(at, weights=read), np.bincount(at).astype(np.float64)
+    sums, counts = (np.asarray(np.bincount(at, weights=each), np.float64) for each in (read, np.ones(read.size)))
     order = np.lexsort((sums, counts))
     return _ratio(sums[order], counts[order], level)
 

@@ -9,7 +9,8 @@ Differences: the degrees of freedom of several strata are the sum of theirs, the
 smallest. Resamples are the same at each call, and mirrored, so that bounds depend on the values alone, and those of
 ``-x`` are those of ``x`` with the sign turned.
 
-Coverage: see `cellwise.compare.coverage`. A percentile bootstrap of the mean of 5 normal scores covers 83 %, of 10 91 %.
+Coverage: see `cellwise.compare.coverage`. A percentile bootstrap of the mean of 5 normal scores covers 83 %, of 10
+91 %.
 """
 
 from __future__ import annotations
@@ -40,8 +41,7 @@ def bootstrap_bounds(sizes: Sequence[int], statistic: Statistic, level: float = 
     Args:
         sizes: how many values each stratum has, 2 or more.
         statistic: of one index array ``(resamples, n)`` a stratum, which says which of its values were drawn, the
-            statistic of each resample ``(resamples,)``. Where all arrays have one row, so has the result. Values must be
-            sorted beforehand, or bounds depend on their order.
+            statistic of each resample ``(resamples,)``. Sort values beforehand, or bounds depend on their order.
         level: confidence.
     """
     whole = [np.arange(size)[None, :] for size in sizes]
@@ -60,7 +60,7 @@ def bootstrap_bounds(sizes: Sequence[int], statistic: Statistic, level: float = 
 
 @lru_cache(maxsize=8)
 def _resamples(sizes: tuple[int, ...]) -> tuple[Indices, ...]:
-    """Draw the indices of each stratum; the second half mirrors the first, so that turning all signs changes nothing."""
+    """Draw the indices of each stratum; the second half mirrors the first, so that the sign of values is no matter."""
     rng = np.random.default_rng(20211206)  # any number: the same resamples at each call
     half = [rng.integers(size, size=(RESAMPLES // 2, size)) for size in sizes]
     return tuple(np.concatenate([one, size - 1 - one]) for one, size in zip(half, sizes, strict=True))

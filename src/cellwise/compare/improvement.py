@@ -27,9 +27,7 @@ from cellwise.errors import CellwiseError
 Direction: TypeAlias = Literal["min", "max"]
 
 
-def probability_of_improvement(
-    a: Values, b: Values, level: float = 0.95, *, direction: Direction = "max"
-) -> Interval:
+def probability_of_improvement(a: Values, b: Values, level: float = 0.95, *, direction: Direction = "max") -> Interval:
     """Return the chance that a run of ``a`` ``(n,)`` beats one of ``b`` ``(m,)``, and its interval.
 
     Seeds need not pair. Where they do and scores go together with them, the interval is too wide, never too narrow. It

@@ -1,10 +1,10 @@
 """Statistics of a few seeds: means with intervals, differences, and what many tests at once are worth.
 
-The interval of a mean is Student's below 10 values, bootstrapped from 10 on (`cellwise.compare.bootstrap`), because
-scores are often skewed: t is exact for normal scores and covers too little of skewed ones, the bootstrap less so.
-Differences and their tests are Student's at every n (a difference of two skewed scores is hardly skewed); the
-correction for many pairs is Holm's (1979, Scandinavian Journal of Statistics 6, 65-70). The interquartile mean is that
-of Agarwal et al. 2021 (arXiv 2108.13264).
+The interval of a mean is Student's below 10 values, bootstrapped from 10 on (`cellwise.compare.bootstrap`): scores are
+often skewed, t covers too little of those, and from 10 values on a bootstrap covers more. Differences, their tests and
+their power are Student's at every n, so that interval and verdict agree (the difference of two cells that are alike is
+not skewed, whatever their scores are); the correction for many pairs is Holm's (1979, Scandinavian Journal of Statistics
+6, 65-70). The interquartile mean is that of Agarwal et al. 2021 (arXiv 2108.13264).
 
 Differences: where all scores or all differences are the same, t has no scatter to measure by and says p = 0 of two
 seeds. There the p-value is the exact one of exchanging signs or labels.
@@ -52,8 +52,8 @@ def mean_interval(x: Values, level: float = 0.95) -> Interval:
     One value has no bounds and none has no mean: they are NaN. An interval of equal values has no width: scatter
     that is not there cannot be told from scatter that was not seen.
 
-    The share of intervals at 95 % that held the true mean, for normal and for lognormal (sd 1 of the log) scores:
-    see `docs/statistics.md`.
+    Of simulated intervals at 95 % of 3, 5, 10, 20, 30 runs so many percent held the mean: 95, 95, 94, 94, 95 of normal
+    scores, 83, 82, 88, 89, 91 of lognormal ones (sd 1 of the logarithm).
 
     Raises:
         CellwiseError: a value that is not finite, or a level that is no share.

@@ -70,9 +70,11 @@ def survival_curve(runs: Waiting, level: float = 0.95) -> Survival:
     alpha = 1 - share(level, "level")
     events, reached = np.unique(runs.times[~runs.censored], return_counts=True)
     at_risk = np.array([(runs.times >= time).sum() for time in events], dtype=np.float64)
-    left = np.cumprod(1 - reached / at_risk) if events.size else np.empty(0)
+    left: Floats = np.cumprod(1 - reached / at_risk).astype(np.float64)
     # Moments of the product of one beta variable a run that reached the target; equal times follow each other.
-    upper, low, high = _Product(), [], []
+    upper = _Product()
+    low: list[float] = []
+    high: list[float] = []
     for risk, count in zip(at_risk, reached, strict=True):
         for still in range(int(risk), int(risk - count), -1):
             upper = upper.times(still)

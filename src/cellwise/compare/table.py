@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics as middle
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from cellwise.compare.bounds import least_value
+from cellwise.compare.comparable import Ground
 from cellwise.compare.groups import Group, flat, group_runs
 from cellwise.compare.numbers import short
 from cellwise.compare.statistics import interquartile_mean, mean_interval
@@ -25,7 +26,7 @@ class Row:
     """One configuration: its scores over seeds (in the objective's unit) and what it costs.
 
     ``values`` maps a seed to its test score. ``n`` counts them; ``failed`` counts failed and diverged runs,
-    ``running`` those that are not finished. Costs are medians over seeds; bounds are the 95 % t interval.
+    ``running`` those that are not finished. Costs are medians over seeds; bounds are those of `mean_interval` at 95 %.
     """
 
     label: str
@@ -41,6 +42,7 @@ class Row:
     interquartile_mean: float
     parameters_total: int | None
     parameters_recurrent: int | None
+    flops_per_step: int | None
     throughput: float
     throughput_unit: str
     train_seconds: float
@@ -87,6 +89,11 @@ class Comparison:
         return self.group.objective
 
     @property
+    def title(self) -> str:
+        """What is compared, in short: task, objective, and what sets the runs apart from others of it."""
+        return ", ".join(word for word in (self.task, self.objective, self.group.apart) if word)
+
+    @property
     def sized(self) -> bool:
         """Whether a budget decided the cells' hidden sizes."""
         return any(run.config.get("budget") for run in _one_each(self.group))
@@ -108,15 +115,21 @@ class Comparison:
 
     @property
     def scale(self) -> str:
-        """The objective with its unit and direction, as a heading says it."""
+        """The objective with its unit and direction and what sets the runs apart, as a heading says it."""
         unit = f" ({self.unit})" if self.unit and self.unit != self.objective else ""
         better = "lower is better" if self.direction == "min" else "higher is better"
-        return f"test {self.objective.replace('_', ' ')}{unit}, {better}"
+        apart = f"; {self.group.apart}" if self.group.apart else ""
+        return f"test {self.objective.replace('_', ' ')}{unit}, {better}{apart}"
 
 
-def compare(study: Study) -> tuple[Comparison, ...]:
-    """Return one comparison per task and objective of the study."""
-    return tuple(compare_group(group) for group in group_runs(study))
+def compare(study: Study, across: Collection[Ground] = ()) -> tuple[Comparison, ...]:
+    """Return one comparison per task and objective of the study, and per data, budget and code.
+
+    Args:
+        study: the runs.
+        across: what runs may differ in and be compared all the same.
+    """
+    return tuple(compare_group(group) for group in group_runs(study, across))
 
 
 def compare_group(group: Group) -> Comparison:
@@ -135,8 +148,8 @@ def compare_group(group: Group) -> Comparison:
     optimum = _mean(optima) if optima else None
     scale = Scale(group.objective, unit, direction)
     verdict = judge([Scores(row.label, row.values) for row in rows], scale, floors, _tuning(group))
-    if not same_data(group.runs):
-        verdict = verdict.with_caveat("Not all runs read the same data: see the checksums of their records.")
+    for said in group.crossed:
+        verdict = verdict.with_caveat(f"Compared all the same, though {said}.")
     return Comparison(
         group,
         direction,
@@ -180,15 +193,6 @@ def settings_that_differ(configs: Iterable[Mapping[str, Any]]) -> list[str]:
     return sorted(key for key, found in values.items() if len(found) > 1)
 
 
-def same_data(runs: Iterable[RunRecord]) -> bool:
-    """Tell whether the runs of each seed read the same data; generated data may differ between seeds."""
-    seen: dict[int, set[tuple[tuple[str, str], ...]]] = {}
-    for run in runs:
-        if run.info is not None and run.summary is not None:
-            seen.setdefault(run.seed, set()).add(tuple(sorted(run.info.data.items())))
-    return all(len(data) == 1 for data in seen.values())
-
-
 def _row(group: Group, label: str) -> Row:
     runs = [run for run in group.runs if group.label(run) == label]
     scored = [(run.seed, run.summary) for run in runs if run.summary and math.isfinite(run.summary.value)]
@@ -212,6 +216,7 @@ def _row(group: Group, label: str) -> Row:
         interquartile_mean=interquartile_mean(scores),
         parameters_total=parameters.total if parameters else None,
         parameters_recurrent=parameters.recurrent if parameters else None,
+        flops_per_step=next((k.flops_per_step for k in known if k is not None and k.flops_per_step), None),
         throughput=_median(summaries, "throughput"),
         throughput_unit=summaries[0].throughput.unit if summaries else "",
         train_seconds=_median(summaries, "train_seconds"),

@@ -7,6 +7,7 @@ does not do, the table is wider than the terminal and the terminal breaks its li
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 from rich import box
 from rich.console import Console
@@ -14,6 +15,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from cellwise.compare.comparable import Ground
+from cellwise.compare.groups import refusals
 from cellwise.compare.numbers import short, to_spread
 from cellwise.compare.table import Comparison, Row, compare
 from cellwise.records.store import Study
@@ -22,18 +25,21 @@ from cellwise.records.store import Study
 MOST_PAIRS = 10
 
 
-def render_terminal(study: Study, console: Console | None = None) -> None:
-    """Print the comparison of a study: a table per task and objective, verdicts, failures, the runs' place.
+def render_terminal(study: Study, console: Console | None = None, across: Collection[Ground] = ()) -> None:
+    """Print the comparison of a study: a table per kind of runs, verdicts, failures, the runs' place.
 
     Args:
         study: the runs.
         console: where to print; standard output when None.
+        across: what runs may differ in and be compared all the same.
     """
     console = console or Console()
-    comparisons = compare(study)
+    comparisons = compare(study, across)
     if len(comparisons) > 1:
-        names = "; ".join(f"{c.task}, {c.objective}" for c in comparisons)
+        names = "; ".join(comparison.title for comparison in comparisons)
         console.print(Text(f"The runs are of several kinds and are compared within each: {names}."))
+    for line in refusals(study, across):
+        console.print(Text(line), soft_wrap=True)
     for comparison in comparisons:
         console.print()
         console.print(Text(f"{study.name}: {comparison.task}, {comparison.scale}", style="bold"))
