@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint bench soak generate clean
+.PHONY: setup demo test lint bench soak slurm-test generate clean
 .DELETE_ON_ERROR:
 
 setup: .venv/ready
@@ -32,6 +32,10 @@ bench: setup
 # 200 short runs while processes are killed at random: nothing lost, nothing done twice, the same bits. Ten minutes or more.
 soak: setup
 	$(BIN)/python -m tests.soak
+
+# launcher=slurm on a real SLURM of one node, made of Debian 12's packages in a temporary folder. Some minutes; needs apt.
+slurm-test: setup
+	$(BIN)/pytest -m slurm tests/slurm
 
 # conf/cell/ and the README's table of cells, from the registry; a test fails when they are stale.
 generate: setup

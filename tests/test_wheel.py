@@ -57,6 +57,10 @@ def test_it_lists_and_trains_from_another_folder(wheel: Path, tmp_path: Path) ->
     assert typed("-c", "import cellwise; print(cellwise.__file__)").startswith(str(tmp_path / "site"))
     assert "peephole_lstm" in typed("-m", "cellwise.cli", "cells")
     assert "demo: " in typed("-m", "cellwise.cli", "study")
+    found = typed("-c", "from hydra.core.plugins import Plugins; from hydra.plugins.launcher import Launcher; "
+                  "print(*[f'{c.__name__} {__import__(c.__module__, fromlist=[0]).__file__}' "
+                  "for c in Plugins.instance().discover(Launcher)], sep=chr(10))")  # fmt: skip
+    assert f"CellwiseLauncher {tmp_path / 'site' / 'hydra_plugins' / 'cellwise_launcher' / 'launcher.py'}" in found
     out = typed("-m", "cellwise.cli", "train", "trainer=smoke", "trainer.threads=1", *SMALL)
     assert out.startswith("lstm seed 0: perplexity ")
     typed("-m", "cellwise.cli", "report", "runs/default")

@@ -5,15 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from cellwise.errors import CellwiseError
-
-if TYPE_CHECKING:
-    from cellwise.sweep.plan import Plan
-    from cellwise.sweep.pool import Result
+from cellwise.studies import RunsFailedError, run_sweep, run_two_phases, show_report
 
 app = typer.Typer(
     name="cellwise",
@@ -46,11 +43,11 @@ def train(
     from cellwise.sweep.plan import plan
 
     runs = plan([*(overrides or []), *_launcher_words(jobs, timeout_minutes)])
-    if multirun:
-        _sweep(runs)
-        return
-    if len(runs) > 1:
+    if len(runs) > 1 and not multirun:
         raise CellwiseError("several values mean a sweep; type `cellwise train -m ...`")
+    if multirun or runs.launcher.name != "local":
+        run_sweep(runs, runs.launcher)
+        return
     from cellwise.report.progress import progress_bar
     from cellwise.training.train import train as train_one
 
@@ -69,27 +66,41 @@ def study(
     jobs: Jobs = None,
     timeout_minutes: Timeout = None,
 ) -> None:
-    """Run a study and compare its cells; without a name: the list. Finished runs are skipped."""
+    """Run a study, tune first where it says so, and compare its cells; without a name: the list.
+
+    Finished runs are skipped; `tune.trials=8` and the like change a study of two phases.
+    """
     from cellwise.sweep.plan import plan
-    from cellwise.sweep.study import load_study_file, study_names
+    from cellwise.sweep.study import is_of_phases, load_study_file, study_names
 
     if name is None:
         for known in study_names():
             print(f"{known}: {load_study_file(known).question}")
         return
-    file = load_study_file(name)
+    given = overrides or []
+    file = load_study_file(name, [word for word in given if is_of_phases(word)])
+    words = [*(word for word in given if not is_of_phases(word)), *_launcher_words(jobs, timeout_minutes)]
     print(f"{file.name}: {file.question}")
-    words = [*file.overrides, *(overrides or []), *_launcher_words(jobs, timeout_minutes)]
-    _sweep(plan([f"study={file.name}", *words], file.sweep))
+    if file.phases is not None:
+        run_two_phases(file, words)
+        return
+    runs = plan([f"study={file.name}", *file.overrides, *words], file.sweep)
+    run_sweep(runs, runs.launcher)
 
 
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="A study's folder of runs, for example runs/demo.")],
     out: Annotated[Path | None, typer.Option(help="The HTML file; default: report.html in the folder.")] = None,
+    across: Annotated[
+        str, typer.Option(help="Compare all the same though these differ: data, budget, code; comma-separated.")
+    ] = "",
+    target: Annotated[
+        float | None, typer.Option(help="Tell too which cell's validation was first at this value or better.")
+    ] = None,
 ) -> None:
     """Compare the runs of a study: a table here, and one HTML file that needs no network."""
-    _report(folder, out)
+    show_report(folder, out, across, target)
 
 
 @app.command()
@@ -148,7 +159,7 @@ def rerun(
     if repeated.changed:
         print(f"changed since: {', '.join(repeated.changed)}")
     if repeated.difference is not None:
-        raise _RunsFailedError(f"{run} is not repeated: {repeated.difference}")
+        raise RunsFailedError(f"{run} is not repeated: {repeated.difference}")
     print(f"identical: {repeated.rows} rows and the summary")
 
 
@@ -234,56 +245,6 @@ def _launcher_words(jobs: int | None, timeout_minutes: float | None) -> list[str
     return [f"{key}={value}" for key, value in given.items() if value is not None]
 
 
-def _sweep(runs: Plan) -> None:
-    """Execute a plan with one line a run and a bar over all, then compare; exit code 1 if any failed."""
-    from cellwise.report.progress import progress_bar
-    from cellwise.sweep.pool import execute
-    from cellwise.sweep.source import PlanSource
-
-    with progress_bar() as bar:
-
-        def finished(result: Result) -> None:
-            took = f"  ({result.seconds:.0f} s)" if result.status == "finished" else ""
-            bar.say(f"{result.status:8}  {result.run.label:22}  {result.note}{took}")
-
-        results = execute(
-            PlanSource(runs),
-            runs.launcher,
-            finished=finished,
-            moved=lambda done: bar(done, len(runs), f"of {len(runs)} runs"),
-        )
-    failed = [result for result in results if result.status == "failed"]
-    _report(runs[0].folder.parents[1], None, missing_is_error=not failed)
-    if failed:
-        listed = "; ".join(f"{result.run.label}: {result.note}" for result in failed[:5])
-        more = f"; and {len(failed) - 5} more, named above" if len(failed) > 5 else ""
-        stopped = len(runs) - len(results)
-        others = f"; stopped before {stopped} others, which the same command runs" if stopped else ""
-        raise _RunsFailedError(f"{len(failed)} of {len(runs)} runs failed: {listed}{more}{others}")
-
-
-def _report(folder: Path, out: Path | None, *, missing_is_error: bool = True) -> None:
-    from cellwise.records.store import load_study
-    from cellwise.report.page import write_page
-    from cellwise.report.results import write_results
-    from cellwise.report.terminal import render_terminal
-
-    try:
-        found = load_study(folder)
-    except CellwiseError:
-        if missing_is_error:
-            raise
-        return
-    render_terminal(found)
-    page = write_page(found, out or folder / "report.html")
-    print(f"Page: {page}")
-    print(f"Results: {write_results(found, folder / 'results.csv')}")
-
-
-class _RunsFailedError(CellwiseError):
-    """Runs failed; the input was good."""
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exits 0, 1 (runs failed), 2 (bad input) or 130 (interrupted)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -300,7 +261,7 @@ def _exit_code(run: Callable[[], Any], debug: bool) -> int:
         if debug:
             raise
         print(f"cellwise: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1 if isinstance(error, _RunsFailedError) else 2
+        return 1 if isinstance(error, RunsFailedError) else 2
     except TyperException as error:
         said = " ".join(error.format_message().split()).rstrip(".")
         print(f"cellwise: {said}; type `cellwise --help`", file=sys.stderr)

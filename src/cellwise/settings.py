@@ -2,7 +2,7 @@
 
 A room declares its settings as a frozen dataclass; `parse` fills it from a mapping. Types are `int`, `float`,
 `bool`, `str`, `Literal[...]`, any of them with `| None`, tuples of strings, a number or numbers by name
-(`float | Mapping[str, float]`), and dataclasses again; bounds come from `bounded`.
+(`float | Mapping[str, float]`), any values by name, and dataclasses again; bounds come from `bounded`.
 """
 
 from __future__ import annotations
@@ -65,9 +65,12 @@ def _checked(value: Any, hint: Any, bounds: Mapping[str, Any], key: str) -> Any:
         if type(None) in options:
             return None
         raise CellwiseError(f"{key} is not set; give {key}=...")
+    named = next((typing.get_args(o)[1] for o in options if typing.get_origin(o) is Mapping), None)
+    if isinstance(value, Mapping) and named is not None:
+        return {str(n): v if named is Any else _typed(v, named, f"{key}.{n}") for n, v in value.items()}
     kind = next(o for o in options if o is not type(None))
-    if isinstance(value, Mapping) and any(typing.get_origin(o) is Mapping for o in options):
-        return {str(name): _typed(number, float, f"{key}.{name}") for name, number in value.items()}
+    if typing.get_origin(kind) is Mapping:
+        raise CellwiseError(f"{key}={value!r} must be values by name, for example {key}={{name:value}}")
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return _group(value, kind, key)
     if typing.get_origin(kind) is typing.Literal:

@@ -88,7 +88,9 @@ def test_each_stratum_is_resampled_by_itself() -> None:
     # Two strata far apart: a resample that mixed them would move the mean by tens.
     low, high = bootstrap_bounds(
         [10, 10],
-        lambda drawn: np.mean([np.arange(10)[drawn[0]].mean(axis=1), 1000 + np.arange(10)[drawn[1]].mean(axis=1)], axis=0),
+        lambda drawn: np.mean(
+            [np.arange(10)[drawn[0]].mean(axis=1), 1000 + np.arange(10)[drawn[1]].mean(axis=1)], axis=0
+        ),
     )
     assert 502 < low < 504.5 < high < 507
     # Half the mean of two independent means: t of 18 at 0.975, widened by sqrt(10 / 9)

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from cellwise.compare.bounds import least_value
-from cellwise.tasks.language.task import BITS, PERPLEXITY
+from cellwise.tasks.language.settings import BITS, PERPLEXITY
 from cellwise.tasks.memory.adding import Adding
 
 

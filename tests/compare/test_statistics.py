@@ -134,11 +134,10 @@ def test_groups_without_scatter_have_the_p_value_of_all_labellings(n: int, m: in
 
 
 def test_tied_scores_of_equal_cells_are_rarely_told_apart() -> None:
-    # Accuracies on 10 examples: with t alone, and p = 0 where no difference scatters, 7 % of 3 seeds are told apart
-    rng = np.random.default_rng(2)
-    draws = rng.binomial(10, 0.97, size=(3000, 2, 3)) / 10
-    p = [paired_difference(a, b).p for a, b in draws]
-    assert np.mean(np.array(p) < 0.05) < 0.05
+    # Accuracies on 10 examples, 2 seeds: with p = 0 where no difference scatters, 12 % were told apart
+    draws = np.random.default_rng(2).binomial(10, 0.9, size=(2000, 2, 2)) / 10
+    p = np.array([paired_difference(a, b).p for a, b in draws])
+    assert np.mean(p < 0.05) < 0.05
 
 
 def test_holm_is_the_textbook_example() -> None:
@@ -158,5 +157,3 @@ def test_holm_is_that_of_statsmodels() -> None:
 def test_holm_keeps_the_chance_of_any_false_claim_below_five_percent() -> None:
     p = np.random.default_rng(1).uniform(size=(4000, 6))
     assert np.mean([holm(row).min() < 0.05 for row in p]) < 0.06
-
-

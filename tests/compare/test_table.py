@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cellwise.compare.statistics import seeds_needed, smallest_detectable_difference
+from cellwise.compare.power import seeds_needed, smallest_detectable_difference
 from cellwise.compare.table import Comparison, compare, settings_that_differ
 from cellwise.records.store import load_study
 

@@ -145,3 +145,17 @@ def test_it_learns_one_batch_by_heart() -> None:
         loss.backward()
         optimiser.step()
     assert loss < 0.05
+
+
+def test_noise_on_the_input_is_added_in_training_alone_with_its_standard_deviation() -> None:
+    quiet, noisy = model("gru"), model("gru", input_noise=0.5)
+    x = torch.randn(7, 4, 3, dtype=torch.float64)
+    assert torch.equal(noisy.eval()(x)[0], quiet.eval()(x)[0])
+    seen: list[Tensor] = []
+    noisy.recurrent.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    for _ in range(200):
+        noisy.train()(x)
+    noise = torch.stack(seen) - x
+    assert float(noise.std()) == pytest.approx(0.5, rel=0.02)
+    assert abs(float(noise.mean())) < 0.02
+    assert float(noise.std(dim=0).min()) > 0.3  # another draw each time

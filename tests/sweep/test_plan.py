@@ -11,7 +11,7 @@ import pytest
 from cellwise.errors import CellwiseError
 from cellwise.sweep import plan as plans
 from cellwise.sweep.compose import Config, compose_both
-from cellwise.sweep.plan import PlannedRun, plan
+from cellwise.sweep.plan import PlannedRun, choice_words, plan
 
 
 def labels(runs: Sequence[PlannedRun]) -> list[str]:
@@ -70,6 +70,15 @@ def test_a_sweeps_values_of_any_kind_arrive_as_they_are() -> None:
     }
     found = [(r.config["network"]["tied"], r.config["optim"]["clip_norm"]) for r in plan([], sweep)]
     assert found == [(True, None), (True, 0.5), (False, None), (False, 0.5)]
+
+
+def test_a_swept_value_may_bring_overrides_of_its_own() -> None:
+    sweep: dict[str, list[Any]] = {"cell": ["lstm", "coupled_lstm cell.peepholes=true cell.forget_bias=0"]}
+    lstm, coupled = plan([], sweep)
+    assert lstm.config["cell"] == {"name": "lstm", "forget_bias": 1.0}
+    assert coupled.config["cell"] == {"name": "coupled_lstm", "forget_bias": 0, "peepholes": True}
+    assert choice_words("data.path", "my = text.txt") == ["data.path=my = text.txt"]
+    assert choice_words("data.path", "my text") == ["data.path=my text"]
 
 
 def test_an_override_takes_the_place_of_a_studys_sweep() -> None:

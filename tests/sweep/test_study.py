@@ -90,7 +90,7 @@ def test_a_study_that_is_not_there_is_one_line(name: str, said: str) -> None:
         ("question: [", "not readable as YAML"),
         ("just words", "must hold the keys question, overrides, sweep"),
         ("", "must hold the keys question, overrides, sweep"),
-        ("sweeps: {}", "did you mean 'sweep'? allowed: overrides, question, sweep"),
+        ("sweeps: {}", "did you mean 'sweep'? allowed: confirm, overrides, question, sweep, tune"),
         ("overrides: cell=gru", "overrides must be a list of key=value"),
         ("overrides: [{cell: gru}]", "overrides must be a list of key=value"),
         ("sweep: [cell]", "sweep must map keys to lists of values"),

@@ -28,6 +28,23 @@ def test_the_rate_is_that_of_tensorflows_ptb_word_lm(rate: float, decay: float, 
     assert learning_rate(settings, epoch=max_epoch) == pytest.approx(rate * decay)
 
 
+def test_a_normalised_momentum_leaves_the_length_of_a_step_to_the_rate() -> None:
+    """Of a constant gradient g the steps come to rate / (1 - momentum) * g; with it, to rate * g."""
+    moved = []
+    for momentum in (0.0, 0.9):
+        settings = OptimSettings("sgd", 0.1, momentum=momentum, nesterov=momentum > 0, normalised_momentum=True)
+        [parameter] = parameters = [nn.Parameter(torch.zeros(1))]
+        optimizer = make_optimizer(settings, parameters)
+        for _ in range(200):
+            optimizer.param_groups[0]["lr"] = learning_rate(settings)
+            parameter.grad = torch.ones(1)
+            before = parameter.item()
+            optimizer.step()
+        moved.append(before - parameter.item())
+    assert moved == pytest.approx([0.1, 0.1], rel=1e-4)
+    assert learning_rate(OptimSettings("sgd", 0.1, momentum=0.9)) == 0.1
+
+
 def test_without_a_decay_the_rate_stays() -> None:
     assert {learning_rate(OptimSettings(learning_rate=0.3), epoch=epoch) for epoch in range(50)} == {0.3}
 

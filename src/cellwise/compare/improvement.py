@@ -15,7 +15,6 @@ interval has no width where least is known; this one reaches from 0.64 to 1.
 from __future__ import annotations
 
 import math
-from typing import Literal, TypeAlias
 
 import numpy as np
 from scipy import optimize, stats
@@ -23,8 +22,7 @@ from scipy import optimize, stats
 from cellwise.compare.statistics import Interval
 from cellwise.compare.values import Values, finite, share
 from cellwise.errors import CellwiseError
-
-Direction: TypeAlias = Literal["min", "max"]
+from cellwise.records.schema import Direction
 
 
 def probability_of_improvement(a: Values, b: Values, level: float = 0.95, *, direction: Direction = "max") -> Interval:

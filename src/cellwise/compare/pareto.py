@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from cellwise.compare.values import finite
 from cellwise.errors import CellwiseError
+from cellwise.records.schema import Direction
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Place:
 def pareto_front(
     quality: Mapping[str, float],
     cost: Mapping[str, float],
-    direction: Literal["min", "max"],
+    direction: Direction,
     told_apart: Collection[frozenset[str]] = (),
 ) -> tuple[Place, ...]:
     """Return where each cell stands, cheapest first.

@@ -3,8 +3,8 @@
 The interval of a mean is Student's below 10 values, bootstrapped from 10 on (`cellwise.compare.bootstrap`): scores are
 often skewed, t covers too little of those, and from 10 values on a bootstrap covers more. Differences, their tests and
 their power are Student's at every n, so that interval and verdict agree (the difference of two cells that are alike is
-not skewed, whatever their scores are); the correction for many pairs is Holm's (1979, Scandinavian Journal of Statistics
-6, 65-70). The interquartile mean is that of Agarwal et al. 2021 (arXiv 2108.13264).
+not skewed, whatever their scores are); the correction for many pairs is Holm's (1979, Scandinavian Journal of
+Statistics 6, 65-70). The interquartile mean is that of Agarwal et al. 2021 (arXiv 2108.13264).
 
 Differences: where all scores or all differences are the same, t has no scatter to measure by and says p = 0 of two
 seeds. There the p-value is the exact one of exchanging signs or labels.

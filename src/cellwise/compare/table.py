@@ -12,13 +12,15 @@ import numpy as np
 
 from cellwise.compare.bounds import least_value
 from cellwise.compare.comparable import Ground
-from cellwise.compare.groups import Group, flat, group_runs
+from cellwise.compare.groups import Group, flat, group_runs, refusals
 from cellwise.compare.numbers import short
 from cellwise.compare.statistics import interquartile_mean, mean_interval
+from cellwise.compare.tuning import chosen, said_of_tuning, tuned_keys
 from cellwise.compare.verdict import UNTUNED, Scale, Scores, Verdict, judge
 from cellwise.records.identity import what_counts
-from cellwise.records.schema import Summary
+from cellwise.records.schema import Direction, Summary
 from cellwise.records.store import RunRecord, Study
+from cellwise.records.tuning import TuningRecord, read_tuning
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Comparison:
     """
 
     group: Group
-    direction: str
+    direction: Direction
     unit: str
     rows: tuple[Row, ...]
     floors: dict[str, float]
@@ -129,13 +131,34 @@ def compare(study: Study, across: Collection[Ground] = ()) -> tuple[Comparison, 
         study: the runs.
         across: what runs may differ in and be compared all the same.
     """
-    return tuple(compare_group(group) for group in group_runs(study, across))
+    shown, record, left_out = _chosen(study)
+    return tuple(compare_group(group, record, left_out) for group in group_runs(shown, across))
 
 
-def compare_group(group: Group) -> Comparison:
-    """Compare the runs of one task and objective."""
+def not_compared(study: Study, across: Collection[Ground] = ()) -> tuple[str, ...]:
+    """Return one line for each reason for which runs of one objective are not compared, with what to type."""
+    return refusals(_chosen(study)[0], across)
+
+
+def _chosen(study: Study) -> tuple[Study, TuningRecord | None, str]:
+    """The runs to be compared, what tuning says of them, and of those that it did not choose."""
+    record = read_tuning(study.path)
+    if record is None:
+        return study, None, ""
+    shown, left_out = chosen(study, record)
+    return shown, record, left_out
+
+
+def compare_group(group: Group, record: TuningRecord | None = None, left_out: str = "") -> Comparison:
+    """Compare the runs of one task and objective.
+
+    Args:
+        group: the runs.
+        record: of tuning, where the study was tuned.
+        left_out: what to say of runs that are not compared.
+    """
     summaries = [run.summary for run in group.runs if run.summary is not None]
-    direction = summaries[0].direction if summaries else "min"
+    direction: Direction = summaries[0].direction if summaries else "min"
     unit = summaries[0].unit if summaries else ""
     rows = [_row(group, label) for label in group.labels.values()]
     sign = 1 if direction == "min" else -1
@@ -147,7 +170,9 @@ def compare_group(group: Group) -> Comparison:
     optima = [s.optimum for s in summaries if s.optimum is not None]
     optimum = _mean(optima) if optima else None
     scale = Scale(group.objective, unit, direction)
-    verdict = judge([Scores(row.label, row.values) for row in rows], scale, floors, _tuning(group))
+    verdict = judge([Scores(row.label, row.values) for row in rows], scale, floors, _tuning(group, record))
+    if left_out:
+        verdict = verdict.with_caveat(left_out)
     for said in group.crossed:
         verdict = verdict.with_caveat(f"Compared all the same, though {said}.")
     return Comparison(
@@ -163,15 +188,20 @@ def compare_group(group: Group) -> Comparison:
     )
 
 
-def _tuning(group: Group) -> str:
-    """Say that nothing was tuned, or which settings besides the cell differ between the runs."""
-    configs = [run.config for run in _one_each(group)]
-    differing = settings_that_differ(configs)
-    if not differing:
-        budget = next((config["budget"] for config in configs if config.get("budget")), None)
-        return UNTUNED if budget is None else f"Each cell's recurrent layers were sized to {budget}. {UNTUNED}"
-    named = ", ".join(differing[:4]) + (", ..." if len(differing) > 4 else "")
-    return f"The runs differ in more than the cell ({named}): a difference between rows may come from that."
+def _tuning(group: Group, record: TuningRecord | None) -> str:
+    """Say how the cells were tuned, or that nothing was; and which other settings differ between the runs."""
+    runs = _one_each(group)
+    configs = [run.config for run in runs]
+    tuned = said_of_tuning(record, runs) if record is not None else None
+    chosen_keys = tuned_keys(record) if record is not None and tuned is not None else set()
+    differing = [key for key in settings_that_differ(configs) if key not in chosen_keys]
+    if differing:
+        named = ", ".join(differing[:4]) + (", ..." if len(differing) > 4 else "")
+        besides = f"The runs differ in more than the cell ({named}): a difference between rows may come from that."
+        return f"{tuned} {besides}" if tuned is not None else besides
+    budget = next((config["budget"] for config in configs if config.get("budget")), None)
+    sized = "" if budget is None else f"Each cell's recurrent layers were sized to {budget}. "
+    return sized + (tuned or UNTUNED)
 
 
 def _one_each(group: Group) -> list[RunRecord]:

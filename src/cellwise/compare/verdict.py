@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cellwise.compare.improvement import Direction, probability_of_improvement
+from cellwise.compare.improvement import probability_of_improvement
 from cellwise.compare.numbers import decimals, percent, short
 from cellwise.compare.power import seeds_needed, smallest_detectable_difference
 from cellwise.compare.statistics import Difference, Interval, holm, paired_difference, unpaired_difference
+from cellwise.records.schema import Direction
 
 ALPHA = 0.05
 POWER = 0.8

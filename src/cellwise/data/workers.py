@@ -6,7 +6,9 @@ each ends by itself within seconds once the run is gone, however it went.
 
 from __future__ import annotations
 
+import ctypes
 import signal
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -17,6 +19,8 @@ from cellwise.errors import CellwiseError
 
 if TYPE_CHECKING:
     from cellwise.data.loader import Items
+
+_SET_PARENT_DEATH_SIGNAL = 1  # linux/prctl.h
 
 Item_co = TypeVar("Item_co", covariant=True)
 
@@ -38,7 +42,7 @@ def fetched(items: Items[Item_co], numbers: range, workers: int) -> Iterator[Ite
         sampler=numbers,
         num_workers=min(workers, len(numbers)),
         collate_fn=_as_it_is,
-        worker_init_fn=_leave_signals_to_the_run,
+        worker_init_fn=_belong_to_the_run,
         generator=torch.Generator(),  # DataLoader draws a seed per epoch: not from the run's own stream
         multiprocessing_context="fork",
     )
@@ -65,7 +69,11 @@ def _as_it_is(item: Any) -> Any:
     return item  # DataLoader would turn arrays into tensors
 
 
-def _leave_signals_to_the_run(worker: int) -> None:
-    """Ctrl-C, and some clusters' signals, reach every process of a run; it still needs items to finish its step."""
+def _belong_to_the_run(worker: int) -> None:
+    # Ctrl-C, and some clusters' signals, reach every process of a run; it still needs items to finish its step.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
+    # torch's workers look for their parent every five seconds. Until then they would hold what they inherited, the
+    # lock of the run's folder too.
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)

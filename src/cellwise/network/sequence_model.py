@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from cellwise.cells.contract import Cell, State
@@ -55,6 +56,7 @@ class SequenceModel(nn.Module):
     ):
         super().__init__()
         check_sizes(input_size=input_size, output_size=output_size)
+        self.input_noise = settings.input_noise
         causal = per_step and not settings.bidirectional
         units = settings.hidden_size * settings.directions
         # What does not depend on the cell comes first: cells draw different amounts of random numbers, and the same
@@ -102,6 +104,8 @@ class SequenceModel(nn.Module):
         Raises:
             ValueError: a shape or length that does not fit.
         """
+        if self.training and self.input_noise:
+            x = x + self.input_noise * torch.randn_like(x)
         if self.front is not None:
             x = self.front(x, lengths)
         hidden, new = self.recurrent(x, state, lengths)

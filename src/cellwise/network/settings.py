@@ -19,6 +19,7 @@ class SequenceSettings:
     """The network's keys; see conf/network/sequence.yaml.
 
     Attributes:
+        input_noise: standard deviation of the normal noise that training adds to the input (Greff et al. 2017).
         hidden_size: units of a recurrent layer in one direction.
         num_layers: recurrent layers.
         dropout: between recurrent layers, inside the Transformer encoder and before the head; never on the recurrent
@@ -33,6 +34,7 @@ class SequenceSettings:
         layer: what the recurrent layer does beyond running its cell.
     """
 
+    input_noise: float = bounded(0.0, minimum=0)
     hidden_size: int = bounded(128, minimum=1)
     num_layers: int = bounded(1, minimum=1)
     dropout: float = bounded(0.0, minimum=0, below=1)

@@ -22,8 +22,9 @@ _NOT_IDENTITY_OF_TRAINER = (
 _LATER: dict[str, dict[str, Any]] = {
     "optim": {
         **{"momentum": 0, "nesterov": False, "schedule": "constant", "warmup_steps": 0},
-        **{"final_fraction": 0, "plateau_patience": None},
+        **{"final_fraction": 0, "plateau_patience": None, "normalised_momentum": False},
     },
+    "network": {"input_noise": 0},
     "trainer": {"patience": None},
 }
 

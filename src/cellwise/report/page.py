@@ -19,9 +19,8 @@ import jinja2
 from markupsafe import Markup
 
 from cellwise.compare.comparable import Ground
-from cellwise.compare.groups import refusals
 from cellwise.compare.numbers import short, to_spread
-from cellwise.compare.table import Comparison, compare
+from cellwise.compare.table import Comparison, compare, not_compared
 from cellwise.errors import CellwiseError
 from cellwise.files import write_atomically
 from cellwise.records.schema import View, kind_of
@@ -73,7 +72,7 @@ def render_page(study: Study, across: Collection[Ground] = ()) -> str:
     return template.render(
         study=study,
         sections=sections,
-        refusals=refusals(study, across),
+        refusals=not_compared(study, across),
         runs=study.runs,
         css=_as_it_is(here / "page.css"),
         script=_as_it_is(here / "page.js"),

@@ -81,7 +81,7 @@ def compose_both(overrides: Sequence[str]) -> tuple[Config, Config]:
             that no hidden size meets.
     """
     parsed = parse_overrides(overrides)
-    _register_outside_cells(parsed)
+    register_outside_cells(parsed)
     with _hydra():
         try:
             config = compose("config", overrides=list(overrides))
@@ -127,7 +127,8 @@ def _hydra() -> Iterator[None]:
         yield
 
 
-def _register_outside_cells(parsed: list[Override]) -> None:
+def register_outside_cells(parsed: list[Override]) -> None:
+    """Import the modules of `cell_modules`, and let Hydra know every cell that has no file in `conf/`."""
     for override in parsed:
         if override.key_or_group == "cell_modules":
             value = override.value()

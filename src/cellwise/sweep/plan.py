@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from hydra.core.override_parser.types import Override
 from cellwise.errors import CellwiseError
 from cellwise.records.identity import run_folder
 from cellwise.sweep.compose import Config, compose_both, parse_overrides
-from cellwise.sweep.launcher import LauncherSettings, read_launcher
+from cellwise.sweep.launcher import Launcher, read_launcher
 from cellwise.tasks import pin_data
 from cellwise.training.settings import read
 
@@ -50,7 +51,7 @@ class Plan(Sequence[PlannedRun]):
         self._seeds: Sequence[str | None] = swept.get("seed") or [None]
         # Where something follows the seed (data.seed=${seed}), a configuration is composed for each.
         self._follows = any("${" in word for words in (fixed, *self._swept.values()) for word in words)
-        self._composed: dict[tuple[str, ...], tuple[Config, LauncherSettings]] = {}
+        self._composed: dict[tuple[str, ...], tuple[Config, Launcher]] = {}
         self._made: list[PlannedRun] = []
         self._known: set[Path] = set()
         self._coming = self._runs()
@@ -95,8 +96,8 @@ class Plan(Sequence[PlannedRun]):
             return self._compose(values, seed)[0]
         return {**json.loads(json.dumps(self._compose(values)[0])), "seed": int(seed)}
 
-    def _compose(self, values: tuple[str, ...], seed: str | None = None) -> tuple[Config, LauncherSettings]:
-        words = [f"{key}={value}" for key, value in zip(self._swept, values, strict=True)]
+    def _compose(self, values: tuple[str, ...], seed: str | None = None) -> tuple[Config, Launcher]:
+        words = [word for key, value in zip(self._swept, values, strict=True) for word in choice_words(key, value)]
         words += [] if seed is None else [f"seed={seed}"]
         known = self._composed.get(tuple(words))
         if known is None:
@@ -134,7 +135,7 @@ def plan(overrides: Sequence[str], sweep: Mapping[str, Sequence[Any]] | None = N
     Raises:
         CellwiseError: an unknown key or choice, a bad value, a seed that is no whole number.
     """
-    fixed, swept = _split(overrides, sweep or {})
+    fixed, swept = split(overrides, sweep or {})
     for key in ("study", "runs_dir"):
         if key in swept:
             raise CellwiseError(f"{key} can't be swept: a sweep is one study in one folder; give one {key}")
@@ -144,8 +145,8 @@ def plan(overrides: Sequence[str], sweep: Mapping[str, Sequence[Any]] | None = N
     return Plan(fixed, swept)
 
 
-def _split(overrides: Sequence[str], sweep: Mapping[str, Sequence[Any]]) -> tuple[list[str], dict[str, list[str]]]:
-    """Overrides with one value, and swept keys with their values as text."""
+def split(overrides: Sequence[str], sweep: Mapping[str, Sequence[Any]]) -> tuple[list[str], dict[str, list[str]]]:
+    """Return overrides with one value, and swept keys with their values as text; see `plan`."""
     swept = {
         key: [_text(v) for v in (values if isinstance(values, list) else [values])] for key, values in sweep.items()
     }
@@ -158,6 +159,17 @@ def _split(overrides: Sequence[str], sweep: Mapping[str, Sequence[Any]]) -> tupl
         else:
             fixed.append(override.input_line or "")
     return fixed, swept
+
+
+def choice_words(key: str, value: str) -> list[str]:
+    """Return the overrides that a swept value means: one, and those that it brings.
+
+    In a study a value may bring overrides of its own, as they would be typed after it: `coupled_lstm
+    cell.peepholes=true` among the cells. Other values that hold blanks are one override.
+    """
+    first, *others = value.split(" ")
+    brings = others and all(re.match(r"[a-z_][\w.]*=", word) for word in others)
+    return [f"{key}={first}", *others] if brings else [f"{key}={value}"]
 
 
 def _sweep_values(override: Override) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ import yaml
 
 from cellwise.errors import CellwiseError, unknown
 from cellwise.resources import resource_folder
+from cellwise.sweep.compose import parse_overrides
+from cellwise.sweep.phases import Phases, parse_phases
 
-_KEYS = ("question", "overrides", "sweep")
+_KEYS = ("question", "overrides", "sweep", "tune", "confirm")
+_PHASES = ("tune", "confirm")
 
 
 @dataclass(frozen=True)
@@ -24,12 +28,23 @@ class StudyFile:
         question: what the study answers.
         overrides: `key=value`, the same for all runs.
         sweep: key to the values that are combined.
+        phases: how settings are tuned, and the seeds that confirm them; None: all runs are given by `sweep`.
     """
 
     name: str
     question: str
     overrides: list[str]
     sweep: Mapping[str, list[Any]]
+    phases: Phases | None = None
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads 1e-6 as a number, as YAML 1.2 and everybody who writes a learning rate does; PyYAML's own wants 1.0e-6."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
+)
 
 
 def study_names() -> list[str]:
@@ -37,8 +52,17 @@ def study_names() -> list[str]:
     return sorted(path.parent.name for path in resource_folder("experiments").glob("*/study.yaml"))
 
 
-def load_study_file(name: str) -> StudyFile:
+def is_of_phases(word: str) -> bool:
+    """Whether an override is one of a study's phases (`tune.trials=8`), not of the configuration."""
+    return word.startswith(tuple(f"{phase}." for phase in _PHASES))
+
+
+def load_study_file(name: str, words: Sequence[str] = ()) -> StudyFile:
     """Return a study by its name in `experiments/`, or by the path of its folder or file.
+
+    Args:
+        name: of the study, or a path.
+        words: overrides of its phases, for example `tune.trials=8` or `confirm.seeds=[10,11]`.
 
     Raises:
         CellwiseError: no such study, or a file that is not one.
@@ -54,12 +78,12 @@ def load_study_file(name: str) -> StudyFile:
         )
     if not path.is_file():
         raise unknown("study", name, study_names(), "or give the path of a folder that holds study.yaml")
-    return _read(path)
+    return _read(path, words)
 
 
-def _read(path: Path) -> StudyFile:
+def _read(path: Path, words: Sequence[str]) -> StudyFile:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise CellwiseError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict):
@@ -72,4 +96,20 @@ def _read(path: Path) -> StudyFile:
         raise CellwiseError(f"{path}: overrides must be a list of key=value, for example [task=language, optim=adam]")
     if not isinstance(sweep, dict) or not all(isinstance(values, list) and values for values in sweep.values()):
         raise CellwiseError(f"{path}: sweep must map keys to lists of values, for example cell: [lstm, gru]")
-    return StudyFile(path.resolve().parent.name, str(content.get("question", "")), overrides, sweep)
+    _override_phases(content, words, path)
+    phases = parse_phases(content, str(path))
+    return StudyFile(path.resolve().parent.name, str(content.get("question", "")), overrides, sweep, phases)
+
+
+def _override_phases(content: dict[str, Any], words: Sequence[str], path: Path) -> None:
+    """Put `tune.trials=8` and the like into what a file says."""
+    for override in parse_overrides(words):
+        phase, _, key = override.key_or_group.partition(".")
+        if not isinstance(content.get(phase), dict):
+            raise CellwiseError(f"{override.input_line}: {path} tunes nothing; leave it out, or give the study {phase}")
+        if override.is_sweep_override():
+            raise CellwiseError(f"{override.input_line}: give one value, a list in brackets: {phase}.{key}=[...]")
+        group = content[phase]
+        if key.startswith("space."):
+            group, key = group.setdefault("space", {}), key.removeprefix("space.")
+        group[key] = override.value()

@@ -11,6 +11,7 @@ from cellwise.errors import unknown
 
 if TYPE_CHECKING:
     from cellwise.tasks.contract import Task
+    from cellwise.tasks.objective import Objective
 
 TASKS = ("language", "memory")
 
@@ -22,6 +23,16 @@ def read_task(config: Mapping[str, Any]) -> Any:
         CellwiseError: unknown task, or a setting that is not allowed.
     """
     return _settings_of(config).read(config)
+
+
+def read_objective(config: Mapping[str, Any]) -> Objective:
+    """Return what a configuration's task is judged by; imports no torch.
+
+    Raises:
+        CellwiseError: unknown task, or a setting that is not allowed.
+    """
+    objective: Objective = _settings_of(config).objective(config)
+    return objective
 
 
 def recurrent_shapes(config: Mapping[str, Any], hidden_size: int) -> list[Shape]:

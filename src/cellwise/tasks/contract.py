@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
@@ -13,17 +12,9 @@ from cellwise.cells.contract import Cell
 from cellwise.data.loader import SequentialLoader
 from cellwise.records.schema import View
 from cellwise.recurrent.layer import ConvRecurrent, Recurrent
+from cellwise.tasks.objective import Objective
 
 Split = Literal["train", "valid", "test"]
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What a task is judged by: a key of its scores, whether less or more is better, and the unit."""
-
-    metric: str
-    direction: Literal["min", "max"]
-    unit: str
 
 
 class Learned(NamedTuple):
@@ -59,7 +50,7 @@ class Task(ABC):
 
     Attributes:
         name: the task's folder.
-        objective: what it is judged by.
+        objective: what it is judged by; its settings' `objective` says the same without torch.
         examples: the unit of throughput, plural (`tokens`).
         checksums: sha256 of each source of data, by name.
     """

@@ -94,6 +94,14 @@ class TrainingModule(pl.LightningModule):
         self.stop.listen()  # Lightning has put a handler before ours, which would end the run without a checkpoint
         self.stop.can_wait = True
 
+    def on_validation_start(self) -> None:
+        """Take the signals back from Lightning, which takes them anew for each fit, validation and test."""
+        self.stop.listen()
+
+    def on_test_start(self) -> None:
+        """The same."""
+        self.stop.listen()
+
     def on_train_epoch_start(self) -> None:
         """Begin the text anew; Lightning does not call this where an epoch goes on."""
         self._carried["train"] = None
@@ -182,11 +190,11 @@ class TrainingModule(pl.LightningModule):
         if self.trainer.sanity_checking:
             return
         self.validated_step = self.global_step
-        self.report({**self._place(), **{f"validation_{name}": value for name, value in scores.items()}})
         value = scores[self.task.objective.metric]
         improved = self.selection.offer(self.network, value, self.global_step)
         if self.trainer.state.fn == TrainerFn.FITTING:
             self._hear(improved=improved)
+        self.report({**self._place(), **{f"validation_{name}": value for name, value in scores.items()}})
 
     def on_test_epoch_start(self) -> None:
         """Begin the one pass over test."""

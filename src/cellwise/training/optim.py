@@ -35,7 +35,8 @@ def learning_rate(
     With `warmup_steps=n` the first n steps rise evenly, step k has (k + 1) / (n + 1) of what follows. With
     `decay_after_epochs=n`: epochs 0 to n - 1 at the full rate, then divided by `decay_factor` each epoch (Zaremba et
     al. 2014 and TensorFlow's ptb_word_lm: `lr_decay ** max(epoch + 1 - n, 0)`). `cosine` and `linear` go from the full
-    rate, at the first step after warm-up, to `final_fraction` of it at the run's last step.
+    rate, at the first step after warm-up, to `final_fraction` of it at the run's last step. With `normalised_momentum`
+    the rate is multiplied by 1 - momentum: a constant gradient comes to the same step with every momentum.
 
     Args:
         settings: of the optimiser.
@@ -45,6 +46,8 @@ def learning_rate(
         reductions: how often validation stood still so far (`plateau`).
     """
     rate = settings.learning_rate
+    if settings.normalised_momentum:
+        rate *= 1 - settings.momentum
     if settings.decay_after_epochs is not None:
         rate /= settings.decay_factor ** max(epoch + 1 - settings.decay_after_epochs, 0)
     if settings.schedule == "plateau":

@@ -47,6 +47,7 @@ class OptimSettings:
     weight_decay: float = bounded(0.0, minimum=0)
     momentum: float = bounded(0.0, minimum=0, below=1)
     nesterov: bool = False
+    normalised_momentum: bool = False
     clip_norm: float | None = bounded(1.0, minimum=0)
     decay_after_epochs: int | None = bounded(None, minimum=0)
     decay_factor: float = bounded(2.0, minimum=1)

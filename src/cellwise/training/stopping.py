@@ -42,14 +42,14 @@ class Stop:
         self.by: signal.Signals | None = None
         self.can_wait = False
         self._heard = 0.0
-        # Who ignores one has a reason: a sweep's processes leave Ctrl-C to their launcher.
-        self._signals = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        # Who ignores one has a reason: a sweep's processes leave Ctrl-C to their launcher, SLURM's SIGTERM to SLURM.
+        self._ignored = [number for number in SIGNALS if signal.getsignal(number) == signal.SIG_IGN]
 
     def listen(self) -> None:
         """Take the signals, also back from who took them in between; Python lets the main thread alone do that."""
         if threading.current_thread() is threading.main_thread():
-            for number in self._signals:
-                signal.signal(number, self._hear)
+            for number in SIGNALS:
+                signal.signal(number, signal.SIG_IGN if number in self._ignored else self._hear)
 
     def check(self) -> None:
         """Stop here if that was asked for.

@@ -34,7 +34,8 @@ from cellwise.records.lease import Lease, take_lease
 from cellwise.records.schema import Parameters, RunInfo, Summary, Throughput
 from cellwise.records.writer import RunWriter
 from cellwise.tasks import build_task
-from cellwise.tasks.contract import Objective, Split, Task
+from cellwise.tasks.contract import Split, Task
+from cellwise.tasks.objective import Objective
 from cellwise.training.checkpoint import Checkpoints
 from cellwise.training.module import TrainingModule
 from cellwise.training.resume import find_cut_off
@@ -91,7 +92,7 @@ def train(
         raise CellwiseError("trainer.accelerator=gpu, but torch sees no GPU here; type trainer=cpu")
     started = time.perf_counter()
     task = build_task(config["task"]["name"], settings.task)
-    settings.optim.require_room(_steps_in_all(settings, task))
+    settings.optim.require_room(settings.trainer.steps_in_all(len(task.loader("train"))))
     with take_lease(folder) as lease:
         if is_finished(folder) and not settings.again:  # by another process, since the first look
             return Outcome(folder, finished_note(folder), skipped=True)
@@ -131,8 +132,6 @@ def _make(
             trainer.validate(module, loader("valid"), verbose=False)
         fitted = time.perf_counter()
         module.selection.restore(network)
-        if progress is not None and module.patience.is_lost():
-            progress(1.0, {"step": module.global_step})
         trainer.test(module, loader("test"), verbose=False)
         with torch.inference_mode():
             for view in task.views(network.eval()):
@@ -192,7 +191,7 @@ def _prepared(
             recurrent_flops(cell, r.input_size, r.hidden_size, r.num_layers, directions=r.directions) for r in layers
         ),
     )
-    steps_in_all = _steps_in_all(settings, task)
+    steps_in_all = settings.trainer.steps_in_all(len(task.loader("train")))
     if settings.logger.name == "wandb":
         from cellwise.records.wandb import WandbMirror  # W&B takes 0.4 s to import, so only who asks pays
 
@@ -201,7 +200,7 @@ def _prepared(
     def report(row: Row) -> None:
         record.log(row)
         if progress is not None:
-            progress(min(row["step"] / steps_in_all, 1.0), row)
+            progress(1.0 if module.patience.is_lost() else min(row["step"] / steps_in_all, 1.0), row)
 
     module = TrainingModule(
         task,
@@ -280,10 +279,6 @@ def _loader(task: Task, split: Split, settings: RunSettings) -> SequentialLoader
     loader = task.loader(split)
     loader.workers = settings.trainer.data_workers
     return loader
-
-
-def _steps_in_all(settings: RunSettings, task: Task) -> int:
-    return settings.trainer.steps_in_all(len(task.loader("train")))
 
 
 def _count(modules: Any) -> int:

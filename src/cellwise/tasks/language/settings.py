@@ -12,8 +12,11 @@ from cellwise.recurrent.options import LayerOptions
 from cellwise.settings import bounded, parse
 from cellwise.tasks.language.sentences import Sentences
 from cellwise.tasks.language.sources import read_own
+from cellwise.tasks.objective import Objective
 
 TEXTS = ("ptb", "wikitext2", "timemachine", "text")
+PERPLEXITY = Objective("perplexity", "min", "")
+BITS = Objective("bits_per_character", "min", "bits")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,11 @@ class Modelling:
     eval_batch_size: int = bounded(20, minimum=1)
     eval_steps: int = bounded(100, minimum=1)
     loss: Literal["token_mean", "step_sum"] = "token_mean"
+
+    @property
+    def objective(self) -> Objective:
+        """Perplexity for words, bits per character for characters."""
+        return PERPLEXITY if self.level == "word" else BITS
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,15 @@ def read(config: Mapping[str, Any]) -> LanguageSettings:
             f"not {network.embedding_size}; null is always the hidden size"
         )
     return LanguageSettings(task, _data(config["data"], task.level), network, config.get("data_dir"))
+
+
+def objective(config: Mapping[str, Any]) -> Objective:
+    """Return what the task is judged by; see `cellwise.tasks`.
+
+    Raises:
+        CellwiseError: an unknown key or a value that is not allowed.
+    """
+    return parse(Modelling, config["task"], "task").objective
 
 
 def recurrent_shapes(config: Mapping[str, Any], hidden_size: int) -> list[Shape]:

@@ -20,7 +20,7 @@ from cellwise.data.loader import SequentialLoader
 from cellwise.errors import CellwiseError
 from cellwise.records.schema import View
 from cellwise.recurrent.layer import Recurrent
-from cellwise.tasks.contract import Learned, Objective, Scores, Split, Task
+from cellwise.tasks.contract import Learned, Scores, Split, Task
 from cellwise.tasks.language import views
 from cellwise.tasks.language.columns import IGNORED, Windows
 from cellwise.tasks.language.corpus import Corpus, build_corpus, load_corpus
@@ -28,14 +28,11 @@ from cellwise.tasks.language.floors import bigram_nll_nats, unigram_nll_nats
 from cellwise.tasks.language.metrics import BitsPerCharacter, Perplexity
 from cellwise.tasks.language.network import LanguageModel
 from cellwise.tasks.language.sentences import Sentences
-from cellwise.tasks.language.settings import LanguageSettings, TextSettings
+from cellwise.tasks.language.settings import PERPLEXITY, LanguageSettings, TextSettings
 from cellwise.tasks.language.sources import read_own
 from cellwise.tasks.language.stories import Text
 
 Batch = tuple[Tensor, Tensor]
-
-PERPLEXITY = Objective("perplexity", "min", "")
-BITS = Objective("bits_per_character", "min", "bits")
 
 
 def build(settings: LanguageSettings) -> LanguageTask:
@@ -63,7 +60,7 @@ class LanguageTask(Task):
 
     def __init__(self, settings: LanguageSettings, corpus: Corpus, story: Text | None):
         self.settings, self.corpus, self.story = settings, corpus, story
-        self.objective = PERPLEXITY if settings.task.level == "word" else BITS
+        self.objective = settings.task.objective
         self.checksums = dict(corpus.checksums)
         task = settings.task
         self._windows: dict[Split, Windows] = {

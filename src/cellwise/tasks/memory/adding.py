@@ -23,11 +23,11 @@ from torch import Tensor, nn
 
 from cellwise.data.shuffled import Rows
 from cellwise.records.schema import View
-from cellwise.tasks.contract import Learned, Objective, Scores, Split
+from cellwise.tasks.contract import Learned, Scores, Split
 from cellwise.tasks.memory import views
 from cellwise.tasks.memory.metrics import SquaredError
 from cellwise.tasks.memory.problem import Batch, Problem
-from cellwise.tasks.memory.settings import MemorySettings, SequenceData
+from cellwise.tasks.memory.settings import OBJECTIVES, MemorySettings, SequenceData
 
 MEAN_ANSWER_MSE = 1 / 6
 """Expected squared error of always answering 1, the mean: twice the variance 1/12 of a number from U[0, 1]."""
@@ -112,7 +112,7 @@ def floors(additions: Additions) -> dict[str, float]:
 class Adding(Problem):
     """The adding problem as a task; its objective is the mean squared error of the answer after the last step."""
 
-    objective = Objective("mse", "min", "")
+    objective = OBJECTIVES["adding"]
 
     def __init__(self, settings: MemorySettings):
         self._additions: Mapping[Split, Additions] = {s: draw(settings.data, s) for s in get_args(Split)}

@@ -10,9 +10,13 @@ from cellwise.budget import Shape, shape_of
 from cellwise.errors import unknown
 from cellwise.network.settings import SequenceSettings, read_network
 from cellwise.settings import bounded, parse
+from cellwise.tasks.objective import Objective
 
 INPUT_SIZES = {"adding": 2}
 """Features of a step, by problem: of adding a number and a marker."""
+
+OBJECTIVES = {"adding": Objective("mse", "min", "")}
+"""What each problem is judged by."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,15 @@ def read(config: Mapping[str, Any]) -> MemorySettings:
         network=read_network(config["network"]),
         order_seed=config["seed"],
     )
+
+
+def objective(config: Mapping[str, Any]) -> Objective:
+    """Return what the task is judged by; see `cellwise.tasks`.
+
+    Raises:
+        CellwiseError: an unknown key or a value that is not allowed.
+    """
+    return OBJECTIVES[parse(MemoryKeys, config["task"], "task").problem]
 
 
 def recurrent_shapes(config: Mapping[str, Any], hidden_size: int) -> list[Shape]:

@@ -1,0 +1,166 @@
+"""Sweeps and studies before the user's eyes: a line a run, a bar over all, then the comparison.
+
+Imports what it needs when it is called, as the commands do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cellwise.errors import CellwiseError
+
+if TYPE_CHECKING:
+    from cellwise.sweep.launcher import Launcher
+    from cellwise.sweep.plan import PlannedRun
+    from cellwise.sweep.pool import Result, Watch
+    from cellwise.sweep.source import Source
+    from cellwise.sweep.study import StudyFile
+
+MOST_NAMED = 5  # failures in the last line; each was told above
+
+
+class RunsFailedError(CellwiseError):
+    """Runs failed; the input was good."""
+
+
+def run_sweep(runs: Sequence[PlannedRun], launcher: Launcher) -> None:
+    """Execute a plan, then compare.
+
+    Raises:
+        RunsFailedError: naming those that failed; the others are compared.
+    """
+    from cellwise.sweep.source import PlanSource
+
+    results = _execute(PlanSource(runs), launcher, len(runs))
+    failed, study = _failures(results), runs[0].folder.parents[1]
+    if len(results) < len(runs) and not failed:
+        print(f"`cellwise status {study}` tells how far they are; the same command with launcher.wait=true waits")
+        return
+    show_report(study, None, missing_is_error=not failed)
+    if failed:
+        raise _failed(failed, f"{len(failed)} of {len(runs)} runs failed", len(runs) - len(results))
+
+
+def run_two_phases(file: StudyFile, words: Sequence[str]) -> None:
+    """Tune each cell, choose on validation, then confirm the choice with fresh seeds and compare.
+
+    Args:
+        file: a study of two phases.
+        words: further overrides.
+
+    Raises:
+        CellwiseError: see `cellwise.sweep.tuning.Tuning`.
+        RunsFailedError: naming trials and runs that failed; the others are compared.
+    """
+    from cellwise.report.tuning import render_tuning
+    from cellwise.sweep.choice import confirming, write_choice
+    from cellwise.sweep.search import Search
+    from cellwise.sweep.source import PlanSource
+    from cellwise.sweep.tuning import Tuning
+
+    tuning = Tuning(file, words)
+    with closing(Search(tuning)) as search:
+        if ended := search.ended():
+            print(f"{ended} of {tuning.trials} trials have ended before")
+        _execute(search, tuning.launcher, len(search), label=search.label, told=search.told, watch=search.watch)
+        trials = search.trials()
+    every = [(label, trial) for label, each in trials.items() for trial in each]
+    failed = [f"{label} trial {trial.number}: {trial.error}" for label, trial in every if trial.state == "failed"]
+    waiting = sum(not trial.has_ended for _, trial in every)
+    record = write_choice(tuning, trials)
+    render_tuning(record)
+    print(f"Trials: {tuning.tuning_folder / 'trials.csv'}")
+    what = f"{len(failed)} of {len(every)} trials failed"
+    runs = confirming(tuning, record)
+    if waiting or not runs:
+        raise _failed(failed, what, waiting)
+    results = _execute(PlanSource(runs), tuning.launcher, len(runs))
+    broken = _failures(results)
+    show_report(tuning.folder, None, missing_is_error=not broken)
+    if failed or broken:
+        what += f" and {len(broken)} of {len(runs)} runs" if broken else ""
+        raise _failed([*failed, *broken], what, len(runs) - len(results))
+
+
+def show_report(
+    folder: Path,
+    out: Path | None,
+    across: str = "",
+    target: float | None = None,
+    *,
+    missing_is_error: bool = True,
+) -> None:
+    """Print the comparison of a study, and write its page and its table of runs.
+
+    Args:
+        folder: of the study.
+        out: the HTML file; `report.html` in the folder when None.
+        across: what runs may differ in and be compared all the same, comma-separated.
+        target: of validation; which cell reached it first is printed too.
+        missing_is_error: whether a folder without runs is one.
+
+    Raises:
+        CellwiseError: no runs, unless that is no error; or something that runs can't differ in.
+    """
+    from cellwise.compare.comparable import read_grounds
+    from cellwise.records.store import load_study
+    from cellwise.report.page import write_page
+    from cellwise.report.results import write_results
+    from cellwise.report.terminal import render_terminal
+
+    grounds = read_grounds(across)
+    try:
+        found = load_study(folder)
+    except CellwiseError:
+        if missing_is_error:
+            raise
+        return
+    render_terminal(found, across=grounds)
+    if target is not None:
+        from cellwise.report.target import render_target
+
+        render_target(found, target, across=grounds)
+    page = write_page(found, out or folder / "report.html", grounds)
+    print(f"Page: {page}")
+    print(f"Results: {write_results(found, folder / 'results.csv')}")
+
+
+def _execute(
+    source: Source,
+    launcher: Launcher,
+    runs: int,
+    *,
+    label: Callable[[PlannedRun], str] = lambda run: run.label,
+    told: Callable[[Result], str] = lambda result: result.note,
+    watch: Watch = lambda run, row: None,
+) -> list[Result]:
+    from cellwise.report.progress import progress_bar
+    from cellwise.sweep.execute import execute
+
+    with progress_bar() as bar:
+
+        def finished(result: Result) -> None:
+            note = told(result)
+            took = f"  ({result.seconds:.0f} s)" if result.status == "finished" else ""
+            bar.say(f"{result.status:8}  {label(result.run):22}  {note}{took}")
+
+        def moved(done: float) -> None:
+            bar(done, runs, f"of {runs} runs")
+
+        return execute(source, launcher, finished=finished, moved=moved, watch=watch)
+
+
+def _failures(results: Sequence[Result]) -> list[str]:
+    return [f"{result.run.label}: {result.note}" for result in results if result.status == "failed"]
+
+
+def _failed(failed: Sequence[str], what: str, stopped: int) -> RunsFailedError:
+    named = [f"{what}: {'; '.join(failed[:MOST_NAMED])}"] if failed else []
+    if len(failed) > MOST_NAMED:
+        named.append(f"and {len(failed) - MOST_NAMED} more, named above")
+    if stopped:
+        named.append(f"stopped before {stopped} others, which the same command runs")
+    return RunsFailedError("; ".join(named))
