@@ -28,9 +28,10 @@ def taken(pairs: list[tuple[float, bool]]) -> Waiting:
 def test_the_curve_is_that_of_lifelines() -> None:
     # lifelines 0.30.3, KaplanMeierFitter on the treated: at weeks 6, 7, 10, 13, 16, 22, 23
     curve = survival_curve(waiting(TREATED, CENSORED))
-    assert curve.times.tolist() == [6, 7, 10, 13, 16, 22, 23]
-    expected = [0.85714286, 0.80672269, 0.75294118, 0.69019608, 0.62745098, 0.53781513, 0.44817927]
-    assert curve.share.tolist() == pytest.approx(expected, abs=1e-8)
+    expected = {6: 0.85714286, 7: 0.80672269, 10: 0.75294118, 13: 0.69019608, 16: 0.62745098, 22: 0.53781513}
+    shares = dict(zip(curve.times.tolist(), curve.share.tolist(), strict=True))
+    assert {week: shares[week] for week in expected} == pytest.approx(expected, abs=1e-8)
+    assert (shares[9], shares[23], shares[35]) == pytest.approx((shares[7], 0.44817927, 0.44817927), abs=1e-8)
 
 
 def test_the_median_is_that_of_lifelines() -> None:
@@ -51,7 +52,7 @@ def test_the_curve_is_scipys(pairs: list[tuple[float, bool]]) -> None:
 @pytest.mark.parametrize("n", [3, 8, 20])
 def test_with_one_budget_for_all_the_bounds_are_clopper_and_pearsons(n: int) -> None:
     reached = n - 2
-    curve = survival_curve(waiting(np.arange(1, n + 1), [False] * reached + [True] * 2))
+    curve = survival_curve(waiting(np.arange(1.0, n + 1), [False] * reached + [True] * 2))
     for place in range(reached):
         exact = stats.binomtest(n - 1 - place, n).proportion_ci(method="exact")
         assert (curve.low[place], curve.high[place]) == pytest.approx((exact.low, exact.high), abs=1e-6)
@@ -61,18 +62,24 @@ def test_with_one_budget_for_all_the_bounds_are_clopper_and_pearsons(n: int) -> 
 def test_with_censoring_on_the_way_the_bounds_are_those_of_a_drawn_beta_product() -> None:
     curve = survival_curve(waiting(TREATED, CENSORED))
     rng = np.random.default_rng(0)
-    # at risk at each event, events one after the other; and after week 22
-    at_risk = [21, 20, 19, 17, 15, 12, 11, 7]
-    product = np.prod([rng.beta(risk, 1, 200_000) for risk in at_risk], axis=0)
-    assert curve.high[5] == pytest.approx(np.quantile(product, 0.975), abs=0.004)
-    assert curve.low[5] == pytest.approx(np.quantile(product * rng.beta(6, 1, 200_000), 0.025), abs=0.004)
+    # at risk at each event up to week 22, one after the other
+    product = np.prod([rng.beta(risk, 1, 200_000) for risk in (21, 20, 19, 17, 15, 12, 11, 7)], axis=0)
+    place = curve.times.tolist().index(22)
+    assert curve.high[place] == pytest.approx(np.quantile(product, 0.975), abs=0.006)
+    assert curve.low[place] == pytest.approx(np.quantile(product * rng.beta(6, 1, 200_000), 0.025), abs=0.006)
+    # who is lost from sight takes certainty away: before week 20 8 were left to be next, after it 7
+    before, after = (curve.low[curve.times.tolist().index(week)] for week in (19, 20))
+    product = np.prod([rng.beta(risk, 1, 200_000) for risk in (21, 20, 19, 17, 15, 12, 11)], axis=0)
+    assert before == pytest.approx(np.quantile(product * rng.beta(8, 1, 200_000), 0.025), abs=0.006)
+    assert after == pytest.approx(np.quantile(product * rng.beta(7, 1, 200_000), 0.025), abs=0.006)
 
 
 @settings(max_examples=40)
 @given(runs)
 def test_a_curve_falls_inside_its_bounds(pairs: list[tuple[float, bool]]) -> None:
     curve = survival_curve(taken(pairs))
-    assert (np.diff(curve.share) < 0).all()
+    for one in (curve.share, curve.low, curve.high):
+        assert (np.diff(one) <= 1e-12).all()
     for one in (curve.low, curve.share - curve.low, curve.high - curve.share, 1 - curve.high):
         assert (one >= -1e-12).all()
     value, low, high = median_time(taken(pairs))
@@ -91,6 +98,8 @@ def test_a_target_that_half_of_the_runs_never_reach_has_no_median() -> None:
     assert median_time(waiting([1.0, 2.0, 9.0, 9.0, 9.0], [0, 0, 1, 1, 1])).value == math.inf
     assert median_time(waiting([1.0, 2.0, 9.0, 9.0], [0, 0, 1, 1])).value == 2.0
     assert median_time(waiting([9.0, 9.0], [1, 1])) == (math.inf, 0.0, math.inf)
+    # of six that were all lost at 9 it is sure that half needed 9 at least
+    assert median_time(waiting([9.0] * 6, [1] * 6)) == (math.inf, 9.0, math.inf)
     assert all(math.isnan(v) for v in median_time(waiting([])))
 
 

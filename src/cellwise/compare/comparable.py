@@ -46,7 +46,7 @@ def read_grounds(typed: str) -> frozenset[Ground]:
     words = [word.strip() for word in typed.split(",") if word.strip()]
     for word in words:
         if word not in GROUNDS:
-            raise unknown("ground", word, GROUNDS, "what the runs may differ in and be compared all the same")
+            raise unknown("ground", word, GROUNDS, "runs that differ in it are compared all the same")
     return frozenset(ground for ground in GROUNDS if ground in words)
 
 

@@ -1,7 +1,7 @@
 """How often the intervals of `cellwise.compare` hold the truth, by simulation: what "95 %" is worth at a few runs.
 
-`coverage.csv` holds the answer for every interval, number of runs and kind of scores; `docs/statistics.md`, docstrings
-and the report state it from there. `make coverage` simulates it anew (about five minutes) and rewrites both.
+`coverage.csv` holds the answer for every interval, number of runs and kind of scores; `docs/statistics.md` and the
+report state it from there. `make coverage` simulates it anew (about five minutes).
 
 Scores are normal, or skewed: lognormal with sd 1 of the logarithm, which is more than most test scores are. Two cells
 have different scatter; seeds that pair correlate by 0.5.
@@ -60,6 +60,20 @@ def said_of(interval: str, scores: Kind) -> str:
     """Return the whole percents of an interval for `RUNS`, as docstrings and tables have them: `95, 95, 94, 95, 95`."""
     found = {one.n: one.percent for one in stated() if (one.interval, one.scores) == (interval, scores)}
     return ", ".join(f"{found[n]:.0f}" for n in RUNS)
+
+
+def worth(n: int) -> str:
+    """Return in one sentence what the interval of the mean of ``n`` runs is worth; "" below the fewest simulated."""
+    known = [runs for runs in RUNS if runs <= n]
+    if not known:
+        return ""
+    percent = {
+        one.scores: one.percent for one in stated() if (one.interval, one.n) == (next(iter(INTERVALS)), known[-1])
+    }
+    return (
+        f"An interval of {known[-1]} runs holds the true mean {percent['normal']:.0f} times in 100 where scores are "
+        f"normal, {percent['lognormal']:.0f} times where they are as skewed as lognormal ones."
+    )
 
 
 def simulate(interval: str, scores: Kind, n: int, trials: int) -> Coverage:
@@ -188,7 +202,7 @@ INTERVALS: dict[str, tuple[Callable[[Kind], Trial], int]] = {
     "difference of n and n runs": (_unpaired, 4000),
     "probability of improvement, truth 0.5": (_improvement(0.5), 4000),
     "probability of improvement, truth 0.75": (_improvement(0.75), 4000),
-    "interquartile mean over 4 tasks": (_interquartile, 500),
+    "interquartile mean over 4 tasks": (_interquartile, 2000),
     "performance profile over 4 tasks": (_profile, 4000),
     "median time to target": (_median_time, 2000),
     "mean over n events": (_events, 4000),

@@ -42,7 +42,8 @@ class Waiting(NamedTuple):
 class Survival:
     """The share of runs that have not reached the target after each of ``times`` ``(t,)``, and its bounds.
 
-    Before the first time the share is 1 and its lower bound ``low_at_start``.
+    Times are those at which a run got there or was lost from sight. Before the first the share is 1 and its lower bound
+    ``low_at_start``; after the last the lower bound is 0.
     """
 
     times: Floats
@@ -68,24 +69,25 @@ def waiting(times: Values, censored: npt.ArrayLike = ()) -> Waiting:
 
 
 def survival_curve(runs: Waiting, level: float = 0.95) -> Survival:
-    """Return Kaplan and Meier's curve, one entry for each time at which a run reached the target."""
+    """Return Kaplan and Meier's curve at each time at which something happened."""
     alpha = 1 - share(level, "level")
-    events, reached = np.unique(runs.times[~runs.censored], return_counts=True)
-    at_risk = np.array([(runs.times >= time).sum() for time in events], dtype=np.float64)
-    left: Floats = np.cumprod(1 - reached / at_risk).astype(np.float64)
+    times = np.unique(runs.times)
+    left, shares, low, high = 1.0, [], [], []
     # Moments of the product of one beta variable a run that reached the target; equal times follow each other.
     upper = _Product()
-    low: list[float] = []
-    high: list[float] = []
-    for risk, count in zip(at_risk, reached, strict=True):
-        for still in range(int(risk), int(risk - count), -1):
+    for time in times:
+        at_risk = int((runs.times >= time).sum())
+        reached = int(((runs.times == time) & ~runs.censored).sum())
+        for still in range(at_risk, at_risk - reached, -1):
             upper = upper.times(still)
-        after = int((runs.times > events[len(low)]).sum())
+        after = int((runs.times > time).sum())
+        left *= 1 - reached / at_risk
+        shares.append(left)
         low.append(upper.times(after).quantile(alpha / 2) if after else 0.0)
         high.append(upper.quantile(1 - alpha / 2))
     everyone = runs.times.size
     start = _Product().times(everyone).quantile(alpha / 2) if everyone else 0.0
-    return Survival(events, left, np.array(low), np.array(high), start)
+    return Survival(times, np.array(shares), np.array(low), np.array(high), start)
 
 
 def median_time(runs: Waiting, level: float = 0.95) -> Interval:
@@ -151,6 +153,9 @@ class _Product(NamedTuple):
         return _Product(self.mean * at_risk / (at_risk + 1), self.square * at_risk / (at_risk + 2))
 
     def quantile(self, q: float) -> float:
+        """Return the quantile of the beta distribution with these moments; 1 of no variable at all."""
+        if self.mean == 1:
+            return 1.0
         variance = self.square - self.mean**2
         concentration = (self.mean - self.square) / variance
         return float(stats.beta.ppf(q, self.mean * concentration, (1 - self.mean) * concentration))

@@ -12,6 +12,7 @@ import numpy as np
 
 from cellwise.compare.bounds import least_value
 from cellwise.compare.comparable import Ground
+from cellwise.compare.coverage import worth
 from cellwise.compare.groups import Group, flat, group_runs, refusals
 from cellwise.compare.numbers import short
 from cellwise.compare.statistics import interquartile_mean, mean_interval
@@ -108,6 +109,11 @@ class Comparison:
     def cut(self) -> str:
         """Say where intervals are cut, ``cut at 0``; "" where none is."""
         return f"cut at {short(self.least)}" if any(row.low < self.least for row in self.rows) else ""
+
+    @property
+    def worth(self) -> str:
+        """Say how often an interval of so few runs holds the truth; "" where no row has three."""
+        return worth(min((row.n for row in self.rows if row.n > 1), default=0))
 
     @property
     def spread(self) -> float:

@@ -82,15 +82,15 @@ def _first(
     run: RunRecord, key: str, target: float, direction: Direction, against: Against
 ) -> tuple[float | None, float]:
     """When a run was first at the target, None where it never was, and its last time."""
-    last = 0.0
+    first, last = None, 0.0
     for row in run.metrics():
         time, value = _number(row, against), _number(row, key)
         if time is None:
             continue
         last = max(last, time)
-        if value is not None and (value <= target if direction == "min" else value >= target):
-            return time, last
-    return None, last
+        if first is None and value is not None and (value <= target if direction == "min" else value >= target):
+            first = time
+    return first, last
 
 
 def _number(row: Mapping[str, Any], key: str) -> float | None:
