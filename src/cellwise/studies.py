@@ -103,15 +103,17 @@ def show_report(
         missing_is_error: whether a folder without runs is one.
 
     Raises:
-        CellwiseError: no runs, unless that is no error; or something that runs can't differ in.
+        CellwiseError: no runs, unless that is no error; what runs can't differ in; a target that is not finite.
     """
     from cellwise.compare.comparable import read_grounds
+    from cellwise.compare.values import finite
     from cellwise.records.store import load_study
     from cellwise.report.page import write_page
     from cellwise.report.results import write_results
     from cellwise.report.terminal import render_terminal
 
     grounds = read_grounds(across)
+    finite([] if target is None else [target], "target")
     try:
         found = load_study(folder)
     except CellwiseError:
