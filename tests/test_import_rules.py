@@ -105,6 +105,11 @@ def test_comparison_report_and_records_import_no_torch_lightning_hydra_or_pandas
     assert breaking(lambda name: name != "records/wandb.py", lambda what: what.split(".")[0] == "wandb") == []
 
 
+def test_comparison_imports_numpy_and_scipy_alone_of_third_parties() -> None:
+    allowed = sys.stdlib_module_names | {"numpy", "scipy", "cellwise", "__future__"}
+    assert breaking(inside("compare/"), lambda what: what.split(".")[0] not in allowed) == []
+
+
 def test_lightning_lives_in_training_tasks_probes_and_the_bench_of_it() -> None:
     rooms = inside("training/", "tasks/", "probes/", "bench/trainer.py")
     assert breaking(lambda name: not rooms(name), lambda what: what.split(".")[0] in LIGHTNING) == []

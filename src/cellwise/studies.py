@@ -105,25 +105,47 @@ def show_tuning(folder: Path) -> bool:
     return record is not None
 
 
-def show_report(folder: Path, out: Path | None, *, missing_is_error: bool = True) -> None:
+def show_report(
+    folder: Path,
+    out: Path | None,
+    across: str = "",
+    target: float | None = None,
+    *,
+    missing_is_error: bool = True,
+) -> None:
     """Print the comparison of a study, and write its page and its table of runs.
 
+    Args:
+        folder: of the study.
+        out: the HTML file; `report.html` in the folder when None.
+        across: what runs may differ in and be compared all the same, comma-separated.
+        target: of validation; which cell reached it first is printed too.
+        missing_is_error: whether a folder without runs is one.
+
     Raises:
-        CellwiseError: no runs, unless that is no error.
+        CellwiseError: no runs, unless that is no error; what runs can't differ in; a target that is not finite.
     """
+    from cellwise.compare.comparable import read_grounds
+    from cellwise.compare.values import finite
     from cellwise.records.store import load_study
     from cellwise.report.page import write_page
     from cellwise.report.results import write_results
     from cellwise.report.terminal import render_terminal
 
+    grounds = read_grounds(across)
+    finite([] if target is None else [target], "target")
     try:
         found = load_study(folder)
     except CellwiseError:
         if missing_is_error:
             raise
         return
-    render_terminal(found)
-    page = write_page(found, out or folder / "report.html")
+    render_terminal(found, across=grounds)
+    if target is not None:
+        from cellwise.report.target import render_target
+
+        render_target(found, target, across=grounds)
+    page = write_page(found, out or folder / "report.html", grounds)
     print(f"Page: {page}")
     print(f"Results: {write_results(found, folder / 'results.csv')}")
 
