@@ -121,6 +121,12 @@ def test_hydra_lives_in_the_command_line_and_the_sweep() -> None:
     assert breaking(lambda name: not rooms(name), lambda what: what.split(".")[0] in HYDRA) == []
 
 
+def test_optuna_lives_in_the_ledger_the_samplers_and_importance_of_a_search() -> None:
+    """A grid, a plan and every report do without; hydra-optuna-sweeper is none of ours."""
+    rooms = inside("sweep/journal.py", "sweep/samplers.py", "sweep/importance.py")
+    assert breaking(lambda name: not rooms(name), lambda what: what.split(".")[0] in {"optuna", "sklearn"}) == []
+
+
 def test_nothing_imports_the_command_line() -> None:
     def is_cli(what: str) -> bool:
         return what == "cellwise.cli" or what.startswith("cellwise.cli.")
@@ -196,10 +202,13 @@ def loaded(code: str, cwd: Path | None = None) -> set[str]:
         "import cellwise.tasks, cellwise.data.get, cellwise.tasks.language.settings, cellwise.training.settings",
         "import cellwise.network.settings",
         "from cellwise.sweep.plan import plan; plan(['cell=gru,lstm', 'seed=0,1'])",
+        "from cellwise.sweep.study import load_study_file as load; from cellwise.sweep.tuning import Tuning; "
+        "from cellwise.sweep.plan import plan; Tuning(load('greff'), ['cell=gru,lstm'])",
+        "import cellwise.sweep.plan, cellwise.sweep.cluster, submitit",
     ],
 )
 def test_what_needs_no_torch_loads_none(code: str) -> None:
-    heavy = {"torch", "torchmetrics", "wandb", *LIGHTNING}
+    heavy = {"torch", "torchmetrics", "wandb", "optuna", *LIGHTNING}
     assert not loaded(code) & (heavy if "plan" in code else heavy | HYDRA)
 
 
@@ -240,8 +249,10 @@ def test_a_sweep_imports_torch_in_its_children_alone(tiny_words: list[str], tmp_
         "import sys\n"
         "from cellwise.sweep.plan import plan\n"
         "from cellwise.sweep.pool import execute\n"
+        "from cellwise.sweep.source import PlanSource\n"
         "if __name__ == '__main__':\n"
-        f"    [result] = execute(plan({tiny_words!r}), finished=lambda result: None)\n"
+        f"    runs = plan({tiny_words!r})\n"
+        "    [result] = execute(PlanSource(runs), runs.launcher, finished=lambda result: None)\n"
         "    assert result.status == 'finished', result\n"
         "    assert 'torch' not in sys.modules\n"
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from cellwise.errors import CellwiseError
-from cellwise.studies import RunsFailedError, run_sweep, run_two_phases, show_report
+from cellwise.studies import RunsFailedError, run_sweep, run_two_phases, show_report, show_tuning
 
 app = typer.Typer(
     name="cellwise",
@@ -24,6 +24,7 @@ data_app = typer.Typer(help="Data sets: list, fetch, verify.", no_args_is_help=T
 app.add_typer(data_app, name="data")
 
 Overrides = Annotated[list[str] | None, typer.Argument(help="key=value, as in conf/; for example cell=gru seed=1")]
+Run = Annotated[Path, typer.Argument(help="A finished run's folder, runs/<study>/<cell>-<8 hex>/seed-<n>.")]
 CellModules = Annotated[str, typer.Option(help="Modules or .py files that register cells, comma-separated.")]
 Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Runs at a time; short for launcher.jobs=...")]
 Timeout = Annotated[
@@ -100,7 +101,8 @@ def report(
     ] = None,
 ) -> None:
     """Compare the runs of a study: a table here, and one HTML file that needs no network."""
-    show_report(folder, out, across, target)
+    if not show_tuning(folder):
+        show_report(folder, out, across, target)
 
 
 @app.command()
@@ -147,9 +149,7 @@ def status(folder: Annotated[Path, typer.Argument(help="A study's folder of runs
 
 
 @app.command()
-def rerun(
-    run: Annotated[Path, typer.Argument(help="A finished run's folder, runs/<study>/<cell>-<8 hex>/seed-<n>.")],
-) -> None:
+def rerun(run: Run) -> None:
     """Repeat a run from its record and report the first difference, or none; the record stays as it is."""
     from cellwise.report.progress import progress_bar
     from cellwise.training.rerun import rerun as repeat
@@ -164,14 +164,73 @@ def rerun(
 
 
 @app.command()
+def extend(
+    run: Run,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Epochs in all, not more of them.")] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Steps in all, for a run that counts them.")
+    ] = None,
+) -> None:
+    """Train a finished run on: the longer run gets its own folder, with the bits of one that long from the start."""
+    from cellwise.report.progress import progress_bar
+    from cellwise.training.extend import extend as train_on
+
+    with progress_bar() as bar:
+        outcome = train_on(run, epochs=epochs, steps=steps, progress=bar.row)
+    print(outcome.note)
+    print(f"record: {outcome.folder}")
+
+
+@app.command()
+def evaluate(
+    run: Run,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="data=..., data.<key>=..., task.eval_batch_size=...; none: its own data.")
+    ] = None,
+    split: Annotated[Literal["test", "valid", "train"], typer.Option("--split", help="Of these data.")] = "test",
+    out: Annotated[Path | None, typer.Option("--out", help="A JSON file to write, too.")] = None,
+) -> None:
+    """Score a run's selected weights on other data; its vocabulary stays, and so does its record."""
+    import dataclasses
+
+    from cellwise.records.plain import as_json, to_plain
+    from cellwise.sweep.other_data import with_other_data
+    from cellwise.training.evaluate import evaluate as score
+    from cellwise.training.trained import read_config
+
+    found = score(run, with_other_data(read_config(run), overrides or []), split)
+    for line in found.lines():
+        print(line)
+    if out is not None:
+        _write(out, as_json(to_plain(dataclasses.asdict(found))))
+
+
+@app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="A finished run's folder, runs/<study>/<cell>-<8 hex>/seed-<n>.")],
+    run: Run,
     onnx: Annotated[Path, typer.Option("--onnx", help="The file to write, for example lstm.onnx.")],
 ) -> None:
     """Export a run's trained recurrent layer, with dynamic time, batch and lengths."""
     from cellwise.interop.onnx.run import export_run
 
     for line in export_run(run, onnx):
+        print(line)
+
+
+@app.command()
+def clean(
+    folder: Annotated[Path, typer.Argument(help="A study's folder of runs, or one run's.")],
+    keep: Annotated[
+        Literal["none", "selected"], typer.Option(help="selected: what evaluate and export need.")
+    ] = "none",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
+) -> None:
+    """Remove the checkpoints of finished runs; records, and runs that are not finished, stay as they are."""
+    from cellwise.records.clean import clean as remove
+    from cellwise.report.cleaned import cleaned_lines
+
+    cleaned = remove(folder, keep_selected=keep == "selected", dry_run=dry_run)
+    for line in cleaned_lines(cleaned, keep_selected=keep == "selected", dry_run=dry_run):
         print(line)
 
 
@@ -243,6 +302,16 @@ def _dataset(name: str) -> Any:
 def _launcher_words(jobs: int | None, timeout_minutes: float | None) -> list[str]:
     given = {"launcher.jobs": jobs, "launcher.timeout_minutes": timeout_minutes}
     return [f"{key}={value}" for key, value in given.items() if value is not None]
+
+
+def _write(path: Path, content: bytes) -> None:
+    from cellwise.files import write_atomically
+
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise CellwiseError(f"can't write {path}: {error.strerror}; give another file with --out") from error
+    print(f"written: {path}")
 
 
 def main(arguments: list[str] | None = None) -> None:

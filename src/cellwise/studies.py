@@ -85,6 +85,30 @@ def run_two_phases(file: StudyFile, words: Sequence[str]) -> None:
         raise _failed([*failed, *broken], what, len(runs) - len(results))
 
 
+def show_tuning(folder: Path) -> bool:
+    """Print what tuning found, where a folder is that of tuning: its trials are no comparison of cells.
+
+    Args:
+        folder: any study's.
+
+    Returns:
+        Whether it is one of tuning.
+
+    Raises:
+        CellwiseError: tuning has not ended.
+    """
+    from cellwise.records.tuning import read_tuning
+    from cellwise.report.tuning import render_tuning
+
+    record = read_tuning(folder.resolve().parent) if (folder / "search.json").exists() else None
+    if record is not None:
+        render_tuning(record)
+        print(f"Trials: {folder / 'trials.csv'}")
+    elif (folder / "optuna.journal").exists():
+        raise CellwiseError(f"{folder}: its trials have not all ended; type `cellwise status {folder}`")
+    return record is not None
+
+
 def show_report(
     folder: Path,
     out: Path | None,

@@ -243,5 +243,5 @@ def test_half_a_file_that_a_killed_process_left_is_removed(folder: Path, info: R
     halves[0].parent.mkdir(parents=True)
     for half in halves:
         half.write_text("ha")
-    RunWriter(folder, info, CONFIG, kept_bytes=0).fail("end of the test")
+    RunWriter(folder, info, CONFIG, rows=0).fail("end of the test")
     assert not any(half.exists() for half in halves)

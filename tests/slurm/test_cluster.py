@@ -25,6 +25,19 @@ CLUSTER = ("launcher=slurm", "launcher.partition=debug", "launcher.minutes=5")
 # Steps that take long on the cluster alone, so that there is time to disturb them; the results are the same.
 SLOWLY = "os.environ.get('SLURM_JOB_ID') and __import__('time').sleep(0.005)"
 
+STUDY = """
+question: Which is better?
+sweep: {cell: [rnn, gru]}
+tune:
+  seeds: [0]
+  sampler: random
+  trials: 3
+  space:
+    optim.learning_rate: {low: 1e-4, high: 1e-2, log: true}
+confirm:
+  seeds: [10, 11]
+"""
+
 
 def typed(*words: str) -> list[str]:
     return ["-m", "cellwise.cli", "train", "-m", *words, *CLUSTER]
@@ -199,6 +212,19 @@ def test_any_hydra_launcher_drives_cellwise(run: Run, tiny_words: list[str], tmp
     assert code == 0
     finished = [path.parents[1].name.split("-")[0] for path in tmp_path.glob("runs/default/*/seed-0/summary.json")]
     assert sorted(finished) == ["gru", "rnn"]
+
+
+def test_a_study_of_two_phases_tunes_and_confirms(run: Run, tiny_words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "study.yaml").write_text(STUDY)
+    words = [*tiny_words, *CLUSTER, "launcher.at_once=2"]
+    code, out, err = run("-m", "cellwise.cli", "study", "mine", *words)
+    assert (code, err) == (0, "")
+    assert sum(line.startswith("finished  ") for line in out.splitlines()) == 2 * 3 + 2 * 2
+    assert "trial" in out and "submitted 4 runs as job " in out  # the confirming ones, all at once
+    code, out, err = run("-m", "cellwise.cli", "study", "mine", *words)
+    assert (code, err) == (0, "")
+    assert "submitted" not in out
 
 
 def test_ctrl_c_leaves_the_jobs_and_says_how_to_end_them(

@@ -3,44 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-import torch
 
 from cellwise.errors import CellwiseError
-from cellwise.records.finished import is_finished
 from cellwise.sweep.compose import compose_config
-from cellwise.training.checkpoint import newest_sound, saved
+from cellwise.training.checkpoint import newest_sound, saved, step_of
 from cellwise.training.module import TrainingModule
-from cellwise.training.stopping import SIGNALS, StoppedError
 from cellwise.training.train import train
+from tests.training.cut_runs import LANGUAGE, MEMORY, bits, cut_before, folder_of, steps_of
 
-COMMON = (
-    *("network.hidden_size=4", "network.num_layers=2", "network.dropout=0.3", "network.layer.zoneout=0.1"),
-    *("trainer.max_epochs=2", "trainer.threads=1", "trainer.log_every_steps=3", "trainer.checkpoint_every_seconds=0"),
-)
-MEMORY = (
-    *("task=memory", "data.length=4", "data.train_sequences=20", "data.valid_sequences=8", "data.test_sequences=8"),
-    *("task.batch_size=4", "cell=peephole_lstm", *COMMON),
-)
-LANGUAGE = (
-    *("task=language", "task.batch_size=4", "task.steps=5", "data.train_tokens=120", "data.valid_tokens=40"),
-    *("data.test_tokens=40", "cell=gru", "optim=sgd", "optim.decay_after_epochs=1", *COMMON),
-)
 MOMENTS = {  # by how validation lies: at an epoch's end, within epochs and across them, and a last step within one
     "by_epochs": (),
     "by_steps": ("trainer.validate_every_steps=2",),
     "mid_epoch_end": ("trainer.max_steps=8",),
+    "by_steps_alone": ("trainer.max_epochs=null", "trainer.max_steps=12", "trainer.validate_every_steps=3"),
+    "without_epochs": ("trainer.max_epochs=null", "trainer.max_steps=12"),
 }
 SCHEDULES = {
     "decay": ("optim.decay_after_epochs=1",),
@@ -55,31 +36,6 @@ SCHEDULES = {
 }
 # A rate so high that validation is never as good again as after four steps: it stops after eight of ten.
 EARLY = ("trainer.validate_every_steps=2", "trainer.patience=2", "optim.learning_rate=3")
-SELDOM = "trainer.checkpoint_every_seconds=1000"
-
-
-def bits(folder: Path) -> tuple[Any, ...]:
-    """All that a run left but the times: rows, summary, selected weights."""
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    summary = json.loads((folder / "summary.json").read_text())
-    for measured in ("train_seconds", "throughput", "peak_memory_bytes"):
-        del summary[measured]
-    weights = torch.load(folder / "checkpoints" / "selected.pt", weights_only=True)
-    untimed = [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
-    return untimed, summary, {name: value.tolist() for name, value in weights.items()}
-
-
-def cut_before(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    """Let the next training stop before it takes a step, once."""
-    right, waiting = TrainingModule.on_train_batch_start, [step]
-
-    def stop(module: TrainingModule, batch: Any, batch_idx: int) -> None:
-        if waiting and module.global_step == waiting[0]:
-            waiting.clear()
-            raise KeyboardInterrupt
-        right(module, batch, batch_idx)
-
-    monkeypatch.setattr(TrainingModule, "on_train_batch_start", stop)
 
 
 def ends_alike(
@@ -105,7 +61,8 @@ def ends_alike(
         folder = train(config(f"cut_{step}", *resumed)).folder
         assert "goes on from step-" in (folder / "log.txt").read_text(), step
         assert bits(folder) == whole, step
-        assert saved(folder / "checkpoints") == []  # a finished run needs none
+        kept = [] if "trainer.patience=2" in words else [whole[0][-1]["step"]]  # of the last step, for more epochs
+        assert [step_of(path) for path in saved(folder / "checkpoints")] == kept
     return whole
 
 
@@ -114,7 +71,7 @@ def ends_alike(
 def test_cut_off_at_any_step_it_ends_with_the_same_bits(
     words: tuple[str, ...], moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    last = 7 if moment == "mid_epoch_end" else 9
+    last = {"mid_epoch_end": 7, "by_steps_alone": 11, "without_epochs": 11}.get(moment, 9)
     ends_alike((*words, *MOMENTS[moment]), range(1, last + 1, 1 if words is MEMORY else 2), tmp_path, monkeypatch)
 
 
@@ -204,13 +161,8 @@ def cut_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., di
     return build
 
 
-def folder_of(tmp_path: Path) -> Path:
-    (folder,) = (tmp_path / "runs").glob("*/*/seed-0")
-    return folder
-
-
 def test_the_last_two_checkpoints_are_kept(cut_run: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
-    steps = [int(path.name.split("-")[1]) for path in saved(folder_of(tmp_path) / "checkpoints")]
+    steps = steps_of(folder_of(tmp_path))
     assert len(steps) == 2 and steps == sorted(steps)
 
 
@@ -259,80 +211,3 @@ def test_another_number_of_threads_is_refused_when_asked_for_and_else_the_old_on
         train(cut_run("trainer.threads=2"))
     folder = train(cut_run("trainer.threads=null")).folder
     assert json.loads((folder / "run.json").read_text())["threads"] == 1
-
-
-def steps_of(folder: Path) -> list[int]:
-    return [int(path.name.split("-")[1]) for path in saved(folder / "checkpoints")]
-
-
-@pytest.mark.parametrize(
-    ("asked", "at", "kept"),
-    [(signal.SIGTERM, 3, [3]), (signal.SIGINT, 6, [6]), (signal.SIGUSR2, 8, [8]), (signal.SIGTERM, 5, [])],
-)
-def test_asked_to_stop_it_finishes_its_step_and_writes_a_checkpoint_unless_validation_comes_first(
-    asked: signal.Signals, at: int, kept: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def config(name: str) -> dict[str, Any]:
-        return compose_config([*MEMORY, "trainer.max_steps=8", SELDOM, f"runs_dir={tmp_path / name}"])
-
-    assert threading.current_thread() is threading.main_thread()
-    whole = bits(train(config("whole")).folder)
-    learn = TrainingModule.training_step
-    finished: list[int] = []
-
-    def ask(module: TrainingModule, batch: Any, batch_idx: int) -> Any:
-        if module.global_step + 1 == at:
-            os.kill(os.getpid(), asked)
-        loss = learn(module, batch, batch_idx)
-        finished.append(module.global_step + 1)
-        return loss
-
-    before = [signal.getsignal(number) for number in SIGNALS]
-    with monkeypatch.context() as patch:
-        patch.setattr(TrainingModule, "training_step", ask)
-        with pytest.raises(StoppedError) as stopped:
-            train(config("runs"))
-    assert stopped.value.by == asked
-    assert [signal.getsignal(number) for number in SIGNALS] == before
-    assert finished == list(range(1, at + 1))
-    folder = folder_of(tmp_path)
-    assert steps_of(folder) == kept
-    assert (f"stops at step {at} with a checkpoint: {asked.name}" in (folder / "log.txt").read_text()) is bool(kept)
-    assert json.loads((folder / "run.json").read_text())["error"] == "interrupted"
-    assert bits(train(config("runs")).folder) == whole
-
-
-@pytest.fixture(scope="module")
-def long_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], tuple[Any, ...]]:
-    """The words of a run of one epoch of 200 steps, most of a second, and its bits when it is not cut off."""
-    words = [*MEMORY, "trainer.max_epochs=1", "data.train_sequences=800", "trainer.log_every_steps=1"]
-    return words, bits(train(compose_config([*words, f"runs_dir={tmp_path_factory.mktemp('whole')}"])).folder)
-
-
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGUSR2])
-def test_stopped_from_outside_it_ends_with_the_same_bits(
-    sent: signal.Signals, long_run: tuple[list[str], tuple[Any, ...]], tmp_path: Path
-) -> None:
-    """To the run's whole group, as a terminal does it; its workers go with it."""
-    words, whole = [*long_run[0], f"runs_dir={tmp_path / 'runs'}"], long_run[1]
-    killed = sent == signal.SIGKILL
-    how = ["trainer.data_workers=2", *([] if killed else [SELDOM])]
-    command = [sys.executable, "-m", "cellwise.cli", "train", *words, *how]
-    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    while not any(path.read_text().count("\n") > 5 for path in tmp_path.glob("runs/*/*/seed-0/metrics.jsonl")):
-        assert started.poll() is None
-        time.sleep(0.01)
-    workers = psutil.Process(started.pid).children()
-    assert len(workers) == 2
-    started.send_signal(sent) if killed else os.killpg(started.pid, sent)
-    _, said = started.communicate()
-    assert psutil.wait_procs(workers, timeout=10)[1] == []
-    folder = folder_of(tmp_path)
-    assert not is_finished(folder)
-    if not killed:
-        assert started.returncode == 130
-        assert said == "cellwise: interrupted; finished runs are kept, the same command runs the others\n"
-        rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-        assert steps_of(folder) == [rows[-1]["step"]]
-    assert bits(train(compose_config(words)).folder) == whole
-    assert "goes on from step-" in (folder / "log.txt").read_text()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -36,20 +37,33 @@ def fetched(items: Items[Item_co], numbers: range, workers: int) -> Iterator[Ite
     Raises:
         CellwiseError: as the item itself raised it.
     """
-    loader: DataLoader[Any] = DataLoader(
-        _Answers(items),
-        batch_size=None,
-        sampler=numbers,
-        num_workers=min(workers, len(numbers)),
-        collate_fn=_as_it_is,
-        worker_init_fn=_belong_to_the_run,
-        generator=torch.Generator(),  # DataLoader draws a seed per epoch: not from the run's own stream
-        multiprocessing_context="fork",
-    )
-    for item in loader:
+    for item in _started(_Answers(items), numbers, min(workers, len(numbers))):
         if isinstance(item, CellwiseError):
             raise item
         yield item
+
+
+def _started(items: Dataset[Any], numbers: range, workers: int) -> Iterator[Any]:
+    loader: DataLoader[Any]
+    # Processes inherit what is blocked. Ctrl-C, and some clusters' signals, reach every process of a run; it still
+    # needs items to finish its step, and ends its workers itself.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2))
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*worker processes in total")  # more than cores, as asked for
+            loader = DataLoader(
+                items,
+                batch_size=None,
+                sampler=numbers,
+                num_workers=workers,
+                collate_fn=_as_it_is,
+                worker_init_fn=_end_with_the_run,
+                generator=torch.Generator(),  # DataLoader draws a seed per epoch: not from the run's own stream
+                multiprocessing_context="fork",
+            )
+            return iter(loader)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Answers(Dataset[Any], Generic[Item_co]):
@@ -69,10 +83,7 @@ def _as_it_is(item: Any) -> Any:
     return item  # DataLoader would turn arrays into tensors
 
 
-def _belong_to_the_run(worker: int) -> None:
-    # Ctrl-C, and some clusters' signals, reach every process of a run; it still needs items to finish its step.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
+def _end_with_the_run(worker: int) -> None:
     # torch's workers look for their parent every five seconds. Until then they would hold what they inherited, the
     # lock of the run's folder too.
     if sys.platform == "linux":

@@ -43,7 +43,8 @@ class RunWriter:
             beside it as `seed-<n>.replaced-<k>`.
         info: what `run.json` says at the start.
         config: resolved and plain; becomes `config.yaml`.
-        kept_bytes: of an earlier start's `metrics.jsonl`, when the run goes on from its checkpoint; None: begin anew.
+        rows: of `metrics.jsonl`, when the run goes on: how many bytes of the folder's own stay, or what it begins with
+            (of the shorter run that this one extends); None: begin anew.
         lease: of the folder, closed with the record; None: it is taken here.
 
     Raises:
@@ -55,20 +56,20 @@ class RunWriter:
         folder: Path,
         info: RunInfo,
         config: Mapping[str, Any],
-        kept_bytes: int | None = None,
+        rows: int | bytes | None = None,
         lease: Lease | None = None,
     ):
         self.folder, self.info = folder, info
         self._mirrors: list[Mirror] = []
         self._lease = lease or take_lease(folder)
         try:
-            self._begin(config, kept_bytes)
+            self._begin(config, rows)
         except OSError as error:
             self._lease.close()
             raise unwritable(folder, error) from error
 
-    def _begin(self, config: Mapping[str, Any], kept_bytes: int | None) -> None:
-        if kept_bytes is None:
+    def _begin(self, config: Mapping[str, Any], rows: int | bytes | None) -> None:
+        if not isinstance(rows, int):
             _make_room(self.folder)
         for half in self.folder.rglob(".*.tmp"):  # of a process that was killed while it wrote
             half.unlink()
@@ -77,7 +78,8 @@ class RunWriter:
         write_atomically(self.folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
         self._write_info()
         self._metrics = open(self.folder / "metrics.jsonl", "ab")  # noqa: SIM115 (open for the run)
-        self._metrics.truncate(kept_bytes or 0)
+        self._metrics.truncate(rows if isinstance(rows, int) else 0)
+        self._metrics.write(rows if isinstance(rows, bytes) else b"")
         self._log = open(self.folder / "log.txt", "a", encoding="utf-8")  # noqa: SIM115
 
     def mirror(self, mirror: Mirror) -> None:

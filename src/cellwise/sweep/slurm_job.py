@@ -19,6 +19,10 @@ from cellwise.records.identity import run_folder
 from cellwise.records.lease import SILENCE_SECONDS, BeingRunError
 from cellwise.training.stopping import StoppedError
 
+# A machine that went down in the middle of a run holds its lease for a while longer.
+_PAUSE_SECONDS = SILENCE_SECONDS / 10
+_TRIES = 20
+
 
 class RunJob:
     """One run, on the machine that SLURM gives it; submitit pickles this and calls it there.
@@ -65,12 +69,10 @@ class RunJob:
         config = self._config
         if int(os.environ.get("SLURM_RESTART_COUNT", 0)) and not is_finished(run_folder(config)):
             config = {**config, "again": False}  # what it was to repeat is set aside already
-        # A machine that went down in the middle of the run holds its lease for a minute longer.
-        deadline = time.monotonic() + 2 * SILENCE_SECONDS
-        while True:
+        for _ in range(_TRIES):
             try:
                 return train(config, own_process=True, threads=self._threads).note
-            except BeingRunError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(SILENCE_SECONDS / 10)
+            except BeingRunError as error:
+                busy = error
+                time.sleep(_PAUSE_SECONDS)
+        raise busy

@@ -31,7 +31,7 @@ class Combination:
     """One combination of the swept keys: what is tuned, with a budget of its own.
 
     Attributes:
-        label: `lstm`; with other swept keys `lstm data.length=50`.
+        label: `lstm`; with other swept keys `lstm data.length=50`, with a cell's options where its name is not enough.
         cell: its name.
         swept: the keys with their values, `cell` among them.
         words: its overrides.
@@ -82,7 +82,7 @@ class Tuning:
         self.launcher, self.folder = first.launcher, first[0].folder.parents[1]
         self.objective = read_objective(first[0].config)
         self._try_each_key(_words(choices[0]), lowest)
-        self.combinations = [self._combination(choice, lowest) for choice in choices]
+        self.combinations = _shorter([self._combination(choice, lowest) for choice in choices])
         names = [combination.name for combination in self.combinations]
         for combination in self.combinations:
             if names.count(combination.name) > 1:
@@ -156,6 +156,17 @@ class Tuning:
 
 def _words(choice: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(word for key, value in choice.items() for word in choice_words(key, value))
+
+
+def _shorter(combinations: Sequence[Combination]) -> list[Combination]:
+    """Leave out of labels the options that a swept cell brings, where its name alone tells it from the others."""
+    short = [each.label.replace(each.swept["cell"], each.cell, 1) for each in combinations]
+    if len(set(short)) < len(short):
+        return list(combinations)
+    return [
+        replace(each, label=label, swept={**each.swept, "cell": each.cell})
+        for each, label in zip(combinations, short, strict=True)
+    ]
 
 
 def _refuse(words: Sequence[str]) -> None:

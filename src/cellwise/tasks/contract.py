@@ -25,12 +25,14 @@ class Learned(NamedTuple):
         sums: by name with its unit, a detached sum over examples and their number; logged as `train_<name>`.
         examples: how many units of throughput (tokens, frames) the step saw.
         state: carried to the next batch of this split; detached by training.
+        weight: of how many the loss is the mean, so that a batch's is the weighted mean of its shares'; None: examples.
     """
 
     loss: Tensor
     sums: Mapping[str, tuple[Tensor, int]]
     examples: int
     state: Any
+    weight: float | None = None
 
 
 class Scores(ABC):
@@ -53,12 +55,14 @@ class Task(ABC):
         objective: what it is judged by; its settings' `objective` says the same without torch.
         examples: the unit of throughput, plural (`tokens`).
         checksums: sha256 of each source of data, by name.
+        remarks: what whoever reads the scores must know of the data, a line each.
     """
 
     name: str
     objective: Objective
     examples: str
     checksums: Mapping[str, str]
+    remarks: Sequence[str] = ()
 
     @abstractmethod
     def network(self, cell: Cell, engine: str) -> nn.Module:
@@ -87,6 +91,20 @@ class Task(ABC):
     def optimum(self) -> float | None:
         """Return the best possible value of the objective on the test examples, where it is known."""
         return None
+
+    @abstractmethod
+    def on_other_data(self, settings: Any, split: Split) -> Task:
+        """Return this problem with a split of other data as its test split.
+
+        What was fitted on train (vocabulary, scalers, floors) stays; `checksums` are the other data's.
+
+        Args:
+            settings: as `read_task` gives them, where only data and sizes of evaluation differ from this task's.
+            split: of the other data.
+
+        Raises:
+            CellwiseError: data that are missing, altered, too short, or that the network can't take.
+        """
 
     @abstractmethod
     def views(self, network: nn.Module) -> list[View]:

@@ -53,16 +53,23 @@ class Checkpoints:
         self._last = time.monotonic()
         return path
 
-    def clear(self) -> None:
-        """Remove all of them: a finished run needs none."""
-        for path in saved(self.folder):
-            path.unlink()
+    def keep_last(self, step: int) -> None:
+        """Remove all that a finished run does not need: only that of its last step can go on, to more epochs."""
+        found = saved(self.folder)
+        for path in found:
+            if path is not found[-1] or step_of(path) != step:
+                path.unlink()
 
 
 def saved(folder: Path) -> list[Path]:
     """Return the checkpoints of a folder, oldest first."""
     found = [path for path in folder.glob("step-*.ckpt") if _NAME.fullmatch(path.name)]
-    return sorted(found, key=lambda path: (path.name.split("-")[1], path.stat().st_mtime_ns))
+    return sorted(found, key=lambda path: (step_of(path), path.stat().st_mtime_ns))
+
+
+def step_of(path: Path) -> int:
+    """Return the steps that were taken before a checkpoint."""
+    return int(path.name.split("-")[1])
 
 
 def newest_sound(folder: Path) -> Path | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import resource
 import shlex
@@ -16,14 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
-from torch import nn
 
 from cellwise.budget import recurrent_flops
 from cellwise.cells.registry import build_cell, cell_info, import_cells
 from cellwise.cells.source import cell_source_sha256
-from cellwise.data.loader import SequentialLoader
 from cellwise.errors import CellwiseError
 from cellwise.files import now
 from cellwise.machine import cores
@@ -34,17 +30,16 @@ from cellwise.records.lease import Lease, take_lease
 from cellwise.records.schema import Parameters, RunInfo, Summary, Throughput
 from cellwise.records.writer import RunWriter
 from cellwise.tasks import build_task
-from cellwise.tasks.contract import Split, Task
+from cellwise.tasks.contract import Task
 from cellwise.tasks.objective import Objective
-from cellwise.training.checkpoint import Checkpoints
+from cellwise.training.fit import batches, build_module, build_network, fit, ignore_lightnings_own, take_part
 from cellwise.training.module import TrainingModule
-from cellwise.training.resume import find_cut_off
-from cellwise.training.seeds import reseed
-from cellwise.training.selection import Selection
+from cellwise.training.processes import all_ranks
+from cellwise.training.ranks import Ranks
+from cellwise.training.resume import Start, find_cut_off, find_end
 from cellwise.training.settings import RunSettings, TrainerSettings, read
 from cellwise.training.stopping import Stop, StoppedError, stop_signals
 from cellwise.training.tally import Row
-from cellwise.training.trainer import make_trainer
 
 Progress = Callable[[float, Row], None]
 
@@ -70,6 +65,7 @@ def train(
     progress: Progress | None = None,
     own_process: bool = False,
     threads: int | None = None,
+    extends: Path | None = None,
 ) -> Outcome:
     """Train one configuration with one seed; skip it if its record is finished, go on where it was cut off.
 
@@ -77,7 +73,8 @@ def train(
         config: resolved and plain.
         progress: called with the share done, 0 to 1, and each row that is logged.
         own_process: this process does nothing else, so all that it prints goes to the run's log.
-        threads: this process's share of the cores, where the configuration gives no number; None: all of them.
+        threads: this run's share of the cores, where the configuration gives no number; None: all of them.
+        extends: a finished run of the same configuration with fewer epochs or steps, to go on from where that ended.
 
     Raises:
         CellwiseError: a bad setting (nothing is written), or a run that failed (its record says so).
@@ -88,16 +85,25 @@ def train(
     folder = run_folder(config)
     if is_finished(folder) and not settings.again:
         return Outcome(folder, finished_note(folder), skipped=True)
-    if settings.trainer.accelerator == "gpu" and not torch.cuda.is_available():
-        raise CellwiseError("trainer.accelerator=gpu, but torch sees no GPU here; type trainer=cpu")
+    _require_devices(settings.trainer)
     started = time.perf_counter()
     task = build_task(config["task"]["name"], settings.task)
-    settings.optim.require_room(settings.trainer.steps_in_all(len(task.loader("train"))))
+    examples = task.loader("train")
+    settings.optim.require_room(settings.trainer.steps_in_all(len(examples)))
+    if settings.trainer.devices > 1:
+        examples.share(0, settings.trainer.devices)  # refuses what can't be shared
     with take_lease(folder) as lease:
         if is_finished(folder) and not settings.again:  # by another process, since the first look
             return Outcome(folder, finished_note(folder), skipped=True)
-        info = _info(config, settings, task, settings.trainer.threads or threads or cores())
-        return _make(config, settings, task, info, lease, started, progress, own_process=own_process)
+        share = max(1, (threads or cores()) // settings.trainer.devices)
+        info = _info(config, settings, task, settings.trainer.threads or share)
+        start = None if settings.again else _start(folder, settings, info, extends)
+        return _make(config, settings, task, info, start, lease, started, progress, own_process=own_process)
+
+
+def _start(folder: Path, settings: RunSettings, info: RunInfo, extends: Path | None) -> Start | None:
+    cut_off = find_cut_off(folder, info, threads_are_given=bool(settings.trainer.threads))
+    return find_end(extends, info, settings.trainer) if cut_off is None and extends is not None else cut_off
 
 
 def _make(
@@ -105,36 +111,36 @@ def _make(
     settings: RunSettings,
     task: Task,
     info: RunInfo,
+    start: Start | None,
     lease: Lease,
     started: float,
     progress: Progress | None,
     *,
     own_process: bool,
 ) -> Outcome:
-    """Train, from the beginning or from where an earlier start was cut off, and write the record."""
+    """Train, from the beginning or from where an earlier start or a shorter run ended, and write the record."""
     folder = run_folder(config)
-    cut_off = None if settings.again else find_cut_off(folder, info, threads_are_given=bool(settings.trainer.threads))
-    if cut_off is not None:
-        info = dataclasses.replace(info, threads=cut_off.threads, started=cut_off.started)
+    if start is not None:
+        info = dataclasses.replace(
+            info, threads=start.threads, started=start.started, extended_from=start.extended_from
+        )
     torch.set_num_threads(info.threads)
-    record = RunWriter(folder, info, config, None if cut_off is None else cut_off.logged, lease)
+    record = RunWriter(folder, info, config, start.rows if start is not None else None, lease)
     if own_process:
         record.capture_output()
-    if cut_off is not None:
-        record.note(f"goes on from {cut_off.checkpoint.name}")
+    if start is not None:
+        record.note(f"goes on from {start.checkpoint.name}")
     with stop_signals() as stop, _recorded(record, stop):
-        network, module, trainer = _prepared(config, settings, task, record, progress, stop)
-        loader = functools.partial(_loader, task, settings=settings)
-        setup_seconds = time.perf_counter() - started
-        checkpoint = None if cut_off is None else cut_off.checkpoint
-        trainer.fit(module, loader("train"), loader("valid"), ckpt_path=checkpoint, weights_only=True)
-        if module.validated_step != module.global_step:
-            trainer.validate(module, loader("valid"), verbose=False)
+        of, on, log = settings.trainer.devices, settings.trainer.accelerator, folder / "log.txt"
+        with all_ranks(of, on, log, take_part, config, info.threads, start) as ranks:
+            module = _built(config, settings, task, record, progress, stop, ranks)
+            setup_seconds = time.perf_counter() - started
+            trainer = fit(settings, module, folder, start)
         fitted = time.perf_counter()
-        module.selection.restore(network)
-        trainer.test(module, loader("test"), verbose=False)
+        module.selection.restore(module.network)
+        trainer.test(module, batches(task, "test", settings), verbose=False)
         with torch.inference_mode():
-            for view in task.views(network.eval()):
+            for view in task.views(module.network.eval()):
                 record.view(view)
         times = {
             "setup": setup_seconds,
@@ -145,8 +151,18 @@ def _make(
         summary = _summary(settings, task, module, record.info)
         record.finish(summary)
         if module.checkpoints is not None:
-            module.checkpoints.clear()  # a finished run needs none
+            module.checkpoints.keep_last(module.steps_in_all)
     return Outcome(folder, _finished_note(task.objective, summary), skipped=False)
+
+
+def _require_devices(trainer: TrainerSettings) -> None:
+    """Refuse GPUs that are not there."""
+    if trainer.accelerator == "gpu" and (seen := torch.cuda.device_count()) < trainer.devices:
+        raise CellwiseError(
+            f"trainer.devices={trainer.devices}, but torch sees {seen} GPUs here; type trainer.devices={seen}"
+            if seen
+            else "trainer.accelerator=gpu, but torch sees no GPU here; type trainer=cpu"
+        )
 
 
 def _info(config: Mapping[str, Any], settings: RunSettings, task: Task, threads: int) -> RunInfo:
@@ -162,6 +178,7 @@ def _info(config: Mapping[str, Any], settings: RunSettings, task: Task, threads:
         started=now(),
         device=_device(settings.trainer),
         threads=threads,
+        devices=settings.trainer.devices,
         engine=settings.trainer.engine,
         versions=versions(),
         git=git_state(),
@@ -171,18 +188,18 @@ def _info(config: Mapping[str, Any], settings: RunSettings, task: Task, threads:
     )
 
 
-def _prepared(
+def _built(
     config: Mapping[str, Any],
     settings: RunSettings,
     task: Task,
     record: RunWriter,
     progress: Progress | None,
     stop: Stop,
-) -> tuple[nn.Module, TrainingModule, pl.Trainer]:
-    """Build the network from the seed's own stream, and what trains it; complete `run.json`."""
+    ranks: Ranks,
+) -> TrainingModule:
+    """Build the network and what trains it; complete `run.json`."""
     cell = build_cell(settings.cell, settings.cell_options)
-    reseed(settings.seed, "initialisation")
-    network = task.network(cell, settings.trainer.engine)
+    network = build_network(settings, task)
     layers = task.recurrent_layers(network)
     record.update(
         engine=", ".join(sorted({layer.engine for layer in layers})),
@@ -191,7 +208,6 @@ def _prepared(
             recurrent_flops(cell, r.input_size, r.hidden_size, r.num_layers, directions=r.directions) for r in layers
         ),
     )
-    steps_in_all = settings.trainer.steps_in_all(len(task.loader("train")))
     if settings.logger.name == "wandb":
         from cellwise.records.wandb import WandbMirror  # W&B takes 0.4 s to import, so only who asks pays
 
@@ -200,25 +216,11 @@ def _prepared(
     def report(row: Row) -> None:
         record.log(row)
         if progress is not None:
-            progress(1.0 if module.patience.is_lost() else min(row["step"] / steps_in_all, 1.0), row)
+            progress(1.0 if module.patience.is_lost() else min(row["step"] / module.steps_in_all, 1.0), row)
 
-    module = TrainingModule(
-        task,
-        network,
-        settings.optim,
-        seed=settings.seed,
-        report=report,
-        selection=Selection(record.folder / "checkpoints" / "selected.pt", task.objective.direction),
-        checkpoints=Checkpoints(record.folder / "checkpoints", settings.trainer.checkpoint_every_seconds),
-        log_every_steps=settings.trainer.log_every_steps,
-        logged=record.logged,
-        steps_in_all=steps_in_all,
-        patience=settings.trainer.patience,
-        non_finite=settings.trainer.non_finite,
-        note=record.note,
-        stop=stop,
-    )
-    return network, module, make_trainer(settings, record.folder)
+    told: dict[str, Any] = {"report": report, "logged": record.logged, "note": record.note, "stop": stop}
+    module = build_module(settings, task, network, ranks, folder=record.folder, **told)
+    return module
 
 
 @contextmanager
@@ -230,8 +232,7 @@ def _recorded(record: RunWriter, stop: Stop) -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.showwarning = note
-        # Lightning 2.6 asks torch 2.13 for a class in a way that torch will drop; nothing of ours.
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+        ignore_lightnings_own()
         try:
             yield
         except CellwiseError as error:
@@ -247,9 +248,7 @@ def _recorded(record: RunWriter, stop: Stop) -> Iterator[None]:
 
 def _finished_note(objective: Objective, summary: Summary) -> str:
     note = f"{objective.metric} {summary.value:.5g} {objective.unit}".rstrip()
-    if math.isnan(summary.validation):
-        note += "; diverged: no validation gave a number"
-    return note
+    return note if math.isfinite(summary.value) else f"{note}; diverged: not a finite number"
 
 
 def _summary(settings: RunSettings, task: Task, module: TrainingModule, info: RunInfo) -> Summary:
@@ -273,12 +272,6 @@ def _summary(settings: RunSettings, task: Task, module: TrainingModule, info: Ru
         peak_memory_bytes=_peak_memory_bytes(settings.trainer),
         selected_step=module.selection.step,
     )
-
-
-def _loader(task: Task, split: Split, settings: RunSettings) -> SequentialLoader[Any]:
-    loader = task.loader(split)
-    loader.workers = settings.trainer.data_workers
-    return loader
 
 
 def _count(modules: Any) -> int:

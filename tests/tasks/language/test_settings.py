@@ -108,6 +108,6 @@ def test_a_text_that_changed_since_it_was_planned_is_refused(tiny: Tiny, tmp_pat
     [run] = plan(["data=text", f"data.path={tmp_path / 'text.txt'}", "task.batch_size=2", "task.steps=5",
                   f"runs_dir={tmp_path / 'runs'}"])  # fmt: skip
     (tmp_path / "text.txt").write_text(TEXT + "more\n")
-    with pytest.raises(CellwiseError, match=r"text.txt has changed since the run was planned: its sha256 is"):
+    with pytest.raises(CellwiseError, match=r"text.txt has changed since the run was planned: its sha256 was"):
         train(run.config)
     assert not (tmp_path / "runs").exists()

@@ -17,8 +17,8 @@ Conventions (they move the numbers, so they are part of the benchmark):
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import numpy as np
@@ -87,20 +87,27 @@ def load_corpus(
     """
     if level not in get_args(Level):
         raise unknown("level", level, get_args(Level))
+    raw, official = read_text(name, path=path, data_dir=data_dir)
+    return build_corpus(raw, level=level, vocabulary_size=vocabulary_size, official=official)
+
+
+def read_text(
+    name: str, *, path: str | None = None, data_dir: str | None = None
+) -> tuple[RawText, OfficialText | None]:
+    """Return a text as it was read, and what is published of it; arguments and errors as `load_corpus`."""
     if name == "text":
         if not path:
             raise CellwiseError(
                 "data=text needs a text; type data.path=FILE, "
                 "or the path of a folder with train.txt, valid.txt and test.txt"
             )
-        return build_corpus(read_own(path), level=level, vocabulary_size=vocabulary_size)
+        return read_own(path), None
     if name not in OFFICIAL:
         raise unknown("text", name, [*OFFICIAL, "text"])
     if path:
         raise CellwiseError(f"data={name} takes no path; type data=text data.path={path} for your own text")
     official = OFFICIAL[name]
-    raw = read_official(official, data_folder(data_dir))
-    return build_corpus(raw, level=level, vocabulary_size=vocabulary_size, official=official)
+    return read_official(official, data_folder(data_dir)), official
 
 
 def build_corpus(
@@ -112,6 +119,22 @@ def build_corpus(
         CellwiseError: text that is too short, a vocabulary that is too small, counts that are not the
             published ones.
     """
+    splits = cut_and_split(raw, level=level, official=official)
+    vocabulary = _vocabulary(splits, vocabulary_size)
+    numbered, unknown_rate = {}, {}
+    for split, tokens in splits.items():
+        numbered[split], unknown_rate[split] = _number(tokens, vocabulary)
+    # A hole in the numbering would be a class that no target ever is, or an index outside the embedding.
+    assert max(int(tokens.max()) for tokens in numbered.values()) + 1 == len(vocabulary)
+    return Corpus(raw.name, level, vocabulary, numbered, dict(raw.checksums), unknown_rate)
+
+
+def cut_and_split(raw: RawText, *, level: Level, official: OfficialText | None = None) -> Mapping[str, list[str]]:
+    """Return the tokens of each split of a text.
+
+    Raises:
+        CellwiseError: text that is too short, counts that are not the published ones.
+    """
     cut = words if level == "word" else characters
     parts = {part: cut(text, mark_line_ends=raw.mark_line_ends) for part, text in raw.parts.items()}
     if official is not None:
@@ -122,13 +145,37 @@ def build_corpus(
             raise CellwiseError(
                 f"{split} of {raw.name} has {len(tokens)} {level} tokens; at least 2 are needed in each split"
             )
-    vocabulary = _vocabulary(splits, vocabulary_size)
-    numbered, unknown_rate = {}, {}
-    for split, tokens in splits.items():
-        numbered[split], unknown_rate[split] = _number(tokens, vocabulary)
-    # A hole in the numbering would be a class that no target ever is, or an index outside the embedding.
-    assert max(int(tokens.max()) for tokens in numbered.values()) + 1 == len(vocabulary)
-    return Corpus(raw.name, level, vocabulary, numbered, dict(raw.checksums), unknown_rate)
+    return splits
+
+
+def with_other_test(corpus: Corpus, name: str, tokens: Sequence[str], checksums: Mapping[str, str]) -> Corpus:
+    """Return a corpus with another text as its test split, in the numbers of its own vocabulary.
+
+    Args:
+        corpus: keeps train, valid and vocabulary.
+        name: of the other text, for messages.
+        tokens: of the other text, at least 2.
+        checksums: of the other text's files.
+
+    Raises:
+        CellwiseError: tokens that the vocabulary lacks, and it has no ``<unk>``.
+    """
+    known = set(corpus.vocabulary)
+    missing = Counter(token for token in tokens if token not in known)
+    if missing and UNKNOWN not in known:
+        named = ", ".join(f"{token!r} ({count} times)" for token, count in missing.most_common(3))
+        raise CellwiseError(
+            f"{missing.total():,} of the {len(tokens):,} {corpus.level} tokens of {name} are not in the vocabulary of "
+            f"{corpus.name}, which has no {UNKNOWN}: {named}{', ...' if len(missing) > 3 else ''}; only a run with "
+            f"{UNKNOWN} takes them, for example one trained with data=text data.vocabulary_size=5000"
+        )
+    numbered, rate = _number(tokens, corpus.vocabulary)
+    return replace(
+        corpus,
+        splits={**corpus.splits, "test": numbered},
+        checksums=dict(checksums),
+        unknown_rate={**corpus.unknown_rate, "test": rate},
+    )
 
 
 def words(text: str, *, mark_line_ends: bool = True) -> list[str]:
@@ -180,7 +227,7 @@ def _vocabulary(splits: Mapping[str, list[str]], vocabulary_size: int | None) ->
     return tuple(dict.fromkeys(token if token in kept else UNKNOWN for token in counts))
 
 
-def _number(tokens: list[str], vocabulary: tuple[str, ...]) -> tuple[Tokens, float]:
+def _number(tokens: Sequence[str], vocabulary: tuple[str, ...]) -> tuple[Tokens, float]:
     """Return the tokens' numbers and the share that had to become ``<unk>``."""
     numbers = {token: number for number, token in enumerate(vocabulary)}
     get, missing = numbers.get, -1

@@ -23,13 +23,13 @@ from cellwise.recurrent.layer import Recurrent
 from cellwise.tasks.contract import Learned, Scores, Split, Task
 from cellwise.tasks.language import views
 from cellwise.tasks.language.columns import IGNORED, Windows
-from cellwise.tasks.language.corpus import Corpus, build_corpus, load_corpus
+from cellwise.tasks.language.corpus import UNKNOWN, Corpus, build_corpus, cut_and_split, read_text, with_other_test
 from cellwise.tasks.language.floors import bigram_nll_nats, unigram_nll_nats
 from cellwise.tasks.language.metrics import BitsPerCharacter, Perplexity
 from cellwise.tasks.language.network import LanguageModel
 from cellwise.tasks.language.sentences import Sentences
 from cellwise.tasks.language.settings import PERPLEXITY, LanguageSettings, TextSettings
-from cellwise.tasks.language.sources import read_own
+from cellwise.tasks.language.sources import OfficialText, RawText
 from cellwise.tasks.language.stories import Text
 
 Batch = tuple[Tensor, Tensor]
@@ -88,8 +88,8 @@ class LanguageTask(Task):
         logits, state = network(inputs, state)
         nll_nats = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
         count = int((targets != IGNORED).sum())
-        divisor = max(count, 1) if self.settings.task.loss == "token_mean" else targets.shape[1]
-        return Learned(nll_nats / divisor, {"nll_nats": (nll_nats.detach(), count)}, count, state)
+        weight = count if self.settings.task.loss == "token_mean" else targets.shape[1]
+        return Learned(nll_nats / max(weight, 1), {"nll_nats": (nll_nats.detach(), count)}, count, state, weight)
 
     def scores(self) -> Scores:
         """Return empty scores for one pass over a split."""
@@ -115,6 +115,28 @@ class LanguageTask(Task):
         if self.story is not None and isinstance(self.settings.data, Sentences):
             return views.of_sentences(nll_nats, self.story, self.settings.data)
         return [views.by_frequency(nll_nats, self.corpus)]
+
+    def on_other_data(self, settings: LanguageSettings, split: Split) -> LanguageTask:
+        """Return this task with a split of another text as its test split, in the run's vocabulary."""
+        data, own = settings.data, self.settings.data
+        if isinstance(data, Sentences):
+            story = data.generate(split)
+            tokens = [data.vocabulary[token] for token in story.tokens]
+            name, checksums = "sentences", {f"sentences/{split}": _sha256(story)}
+        else:
+            if data.vocabulary_size not in (None, getattr(own, "vocabulary_size", None)):
+                raise CellwiseError(
+                    f"data.vocabulary_size={data.vocabulary_size} has no effect here: the vocabulary stays the run's"
+                )
+            raw, official = _read(data, settings)
+            story, name, checksums = None, raw.name, dict(raw.checksums)
+            tokens = cut_and_split(raw, level=settings.task.level, official=official)[split]
+        task = LanguageTask(settings, with_other_test(self.corpus, name, tokens, checksums), story)
+        unknown = task.corpus.unknown_rate["test"]
+        task.remarks = (f"{len(tokens):,} tokens of {split} of {name}",)
+        if unknown:
+            task.remarks += (f"{unknown:.2%} of them are unknown to the run and count as {UNKNOWN}",)
+        return task
 
     def _in_unit(self, nll_nats: float) -> float:
         return math.exp(nll_nats) if self.objective is PERPLEXITY else nll_nats / math.log(2)
@@ -165,26 +187,26 @@ def _generated(data: Sentences) -> tuple[Corpus, Text]:
         level="word",
         vocabulary=data.vocabulary,
         splits={split: text.tokens for split, text in texts.items()},
-        checksums={f"sentences/{s}": hashlib.sha256(t.tokens.tobytes()).hexdigest() for s, t in texts.items()},
+        checksums={f"sentences/{split}": _sha256(text) for split, text in texts.items()},
         unknown_rate=dict.fromkeys(texts, 0.0),
     )
     return corpus, texts["test"]
 
 
+def _sha256(text: Text) -> str:
+    return hashlib.sha256(text.tokens.tobytes()).hexdigest()
+
+
 def _loaded(data: TextSettings, settings: LanguageSettings) -> Corpus:
-    level = settings.task.level
-    if data.path is not None and data.sha256 is not None:
-        raw = read_own(data.path)
-        if raw.sha256 != data.sha256:
-            raise CellwiseError(
-                f"{data.path} has changed since the run was planned: its sha256 is {raw.sha256}, not {data.sha256}; "
-                "type the command again, without data.sha256, for a run on the text as it is"
-            )
-        return build_corpus(raw, level=level, vocabulary_size=data.vocabulary_size)
-    return load_corpus(
-        data.name,
-        path=data.path,
-        level=level,
-        data_dir=settings.data_dir,
-        vocabulary_size=data.vocabulary_size,
-    )
+    raw, official = _read(data, settings)
+    return build_corpus(raw, level=settings.task.level, vocabulary_size=data.vocabulary_size, official=official)
+
+
+def _read(data: TextSettings, settings: LanguageSettings) -> tuple[RawText, OfficialText | None]:
+    raw, official = read_text(data.name, path=data.path, data_dir=settings.data_dir)
+    if data.sha256 is not None and raw.sha256 != data.sha256:
+        raise CellwiseError(
+            f"{data.path} has changed since the run was planned: its sha256 was {data.sha256} then and is {raw.sha256} "
+            "now; put the text back, or type the command again, without data.sha256, for a run on the text as it is"
+        )
+    return raw, official

@@ -114,8 +114,8 @@ class Adding(Problem):
 
     objective = OBJECTIVES["adding"]
 
-    def __init__(self, settings: MemorySettings):
-        self._additions: Mapping[Split, Additions] = {s: draw(settings.data, s) for s in get_args(Split)}
+    def __init__(self, settings: MemorySettings, additions: Mapping[Split, Additions] | None = None):
+        self._additions = additions or {s: draw(settings.data, s) for s in get_args(Split)}
         super().__init__(settings, self._additions, output_size=1, per_step=False)
 
     def learn(self, network: nn.Module, batch: Batch, state: None) -> Learned:
@@ -136,6 +136,14 @@ class Adding(Problem):
     def optimum(self) -> float:
         """Return 0: the sum is certain."""
         return 0.0
+
+    def on_other_data(self, settings: MemorySettings, split: Split) -> Adding:
+        """Return this problem with a split of other sequences, longer ones for example, as its test split."""
+        drawn = draw(settings.data, split)
+        task = Adding(settings, {**self._additions, "test": drawn})
+        task.checksums = {f"adding/{split}": drawn.sha256()}
+        task.remarks = (f"{len(drawn):,} sequences of {settings.data.length} steps",)
+        return task
 
     def views(self, network: nn.Module) -> list[View]:
         """Return where the trained network errs on the test sequences."""
