@@ -36,7 +36,7 @@ def test_every_interval_is_stated_for_every_number_of_runs() -> None:
     assert all(one.trials == INTERVALS[one.interval][1] for one in stated())
 
 
-def test_no_interval_of_normal_scores_covers_less_than_it_says_but_one() -> None:
+def test_of_normal_scores_every_interval_but_one_covers_93_percent() -> None:
     least = {
         one.interval: one.percent for one in sorted(stated(), key=lambda one: -one.percent) if one.scores == "normal"
     }
