@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cellwise.errors import CellwiseError
+from cellwise.errors import CellwiseError, RunFailedError
 
 if TYPE_CHECKING:
     from cellwise.sweep.launcher import Launcher
@@ -22,15 +22,11 @@ if TYPE_CHECKING:
 MOST_NAMED = 5  # failures in the last line; each was told above
 
 
-class RunsFailedError(CellwiseError):
-    """Runs failed; the input was good."""
-
-
 def run_sweep(runs: Sequence[PlannedRun], launcher: Launcher) -> None:
     """Execute a plan, then compare.
 
     Raises:
-        RunsFailedError: naming those that failed; the others are compared.
+        RunFailedError: naming those that failed; the others are compared.
     """
     from cellwise.sweep.source import PlanSource
 
@@ -53,7 +49,7 @@ def run_two_phases(file: StudyFile, words: Sequence[str]) -> None:
 
     Raises:
         CellwiseError: see `cellwise.sweep.tuning.Tuning`.
-        RunsFailedError: naming trials and runs that failed; the others are compared.
+        RunFailedError: naming trials and runs that failed; the others are compared.
     """
     from cellwise.report.tuning import render_tuning
     from cellwise.sweep.choice import confirming, write_choice
@@ -183,10 +179,10 @@ def _failures(results: Sequence[Result]) -> list[str]:
     return [f"{result.run.label}: {result.note}" for result in results if result.status == "failed"]
 
 
-def _failed(failed: Sequence[str], what: str, stopped: int) -> RunsFailedError:
+def _failed(failed: Sequence[str], what: str, stopped: int) -> RunFailedError:
     named = [f"{what}: {'; '.join(failed[:MOST_NAMED])}"] if failed else []
     if len(failed) > MOST_NAMED:
         named.append(f"and {len(failed) - MOST_NAMED} more, named above")
     if stopped:
         named.append(f"stopped before {stopped} others, which the same command runs")
-    return RunsFailedError("; ".join(named))
+    return RunFailedError("; ".join(named))

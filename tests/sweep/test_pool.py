@@ -343,9 +343,12 @@ def test_what_is_seen_in_a_row_can_end_a_run_early(tiny_words: list[str]) -> Non
     assert load_study(runs[1].folder.parents[1]).runs[0].status == "pruned"
 
 
-@pytest.mark.parametrize(("jobs", "expected"), [(None, "5 7 5 7"), (1, "5 5 5 5"), (3, "5 7 5 5")])
-def test_runs_on_gpus_have_one_each(
-    tiny_words: list[str], monkeypatch: pytest.MonkeyPatch, jobs: int | None, expected: str
+@pytest.mark.parametrize(
+    ("jobs", "devices", "expected"),
+    [(None, 1, "5 7 5 7"), (1, 1, "5 5 5 5"), (3, 1, "5 7 5 5"), (None, 2, "5,7 5,7 5,7 5,7")],
+)
+def test_runs_on_gpus_have_one_each_or_as_many_as_they_have_devices(
+    tiny_words: list[str], monkeypatch: pytest.MonkeyPatch, jobs: int | None, devices: int, expected: str
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
     seen: list[str] = []
@@ -368,6 +371,6 @@ def test_runs_on_gpus_have_one_each(
 
     monkeypatch.setattr(pool, "start", Ended)
     monkeypatch.setattr(pool, "wait", lambda what, timeout: [])
-    runs = plan([*tiny_words, "trainer=gpu", "seed=range(4)"])
+    runs = plan([*tiny_words, "trainer=gpu", f"trainer.devices={devices}", "seed=range(4)"])
     execute(runs, jobs=jobs)
     assert seen == expected.split()

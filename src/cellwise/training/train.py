@@ -5,12 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import resource
-import shlex
 import sys
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,27 +15,26 @@ from typing import Any
 import torch
 
 from cellwise.budget import recurrent_flops
-from cellwise.cells.registry import build_cell, cell_info, import_cells
-from cellwise.cells.source import cell_source_sha256
+from cellwise.cells.registry import build_cell, import_cells
 from cellwise.errors import CellwiseError
-from cellwise.files import now
 from cellwise.machine import cores
-from cellwise.records.environment import code_sha256, git_state, versions
 from cellwise.records.finished import finished_note, is_finished
-from cellwise.records.identity import identity, run_folder
+from cellwise.records.identity import run_folder
 from cellwise.records.lease import Lease, take_lease
 from cellwise.records.schema import Parameters, RunInfo, Summary, Throughput
 from cellwise.records.writer import RunWriter
 from cellwise.tasks import build_task
 from cellwise.tasks.contract import Task
 from cellwise.tasks.objective import Objective
-from cellwise.training.fit import batches, build_module, build_network, fit, ignore_lightnings_own, take_part
+from cellwise.training.fit import batches, build_module, build_network, fit, take_part
+from cellwise.training.info import info_now
 from cellwise.training.module import TrainingModule
 from cellwise.training.processes import all_ranks
 from cellwise.training.ranks import Ranks
+from cellwise.training.recorded import record_refusal, recorded
 from cellwise.training.resume import Start, find_cut_off, find_end
 from cellwise.training.settings import RunSettings, TrainerSettings, read
-from cellwise.training.stopping import Stop, StoppedError, stop_signals
+from cellwise.training.stopping import Stop, stop_signals
 from cellwise.training.tally import Row
 
 Progress = Callable[[float, Row], None]
@@ -87,7 +83,13 @@ def train(
         return Outcome(folder, finished_note(folder), skipped=True)
     _require_devices(settings.trainer)
     started = time.perf_counter()
-    task = build_task(config["task"]["name"], settings.task)
+    threads = settings.trainer.threads or max(1, (threads or cores()) // settings.trainer.devices)
+    try:
+        task = build_task(config["task"]["name"], settings.task)
+    except CellwiseError as error:
+        if own_process:  # of a study, whose folder says what became of its runs
+            record_refusal(folder, info_now(config, settings, {}, threads), config, error)
+        raise
     examples = task.loader("train")
     settings.optim.require_room(settings.trainer.steps_in_all(len(examples)))
     if settings.trainer.devices > 1:
@@ -95,8 +97,7 @@ def train(
     with take_lease(folder) as lease:
         if is_finished(folder) and not settings.again:  # by another process, since the first look
             return Outcome(folder, finished_note(folder), skipped=True)
-        share = max(1, (threads or cores()) // settings.trainer.devices)
-        info = _info(config, settings, task, settings.trainer.threads or share)
+        info = info_now(config, settings, task.checksums, threads)
         start = None if settings.again else _start(folder, settings, info, extends)
         return _make(config, settings, task, info, start, lease, started, progress, own_process=own_process)
 
@@ -130,7 +131,7 @@ def _make(
         record.capture_output()
     if start is not None:
         record.note(f"goes on from {start.checkpoint.name}")
-    with stop_signals() as stop, _recorded(record, stop):
+    with stop_signals() as stop, recorded(record, stop):
         of, on, log = settings.trainer.devices, settings.trainer.accelerator, folder / "log.txt"
         with all_ranks(of, on, log, take_part, config, info.threads, start) as ranks:
             module = _built(config, settings, task, record, progress, stop, ranks)
@@ -163,29 +164,6 @@ def _require_devices(trainer: TrainerSettings) -> None:
             if seen
             else "trainer.accelerator=gpu, but torch sees no GPU here; type trainer=cpu"
         )
-
-
-def _info(config: Mapping[str, Any], settings: RunSettings, task: Task, threads: int) -> RunInfo:
-    cell = cell_info(settings.cell)
-    return RunInfo(
-        status="running",
-        cell=settings.cell,
-        task=task.name,
-        seed=settings.seed,
-        study=config["study"],
-        identity=identity(config),
-        command=_command(),
-        started=now(),
-        device=_device(settings.trainer),
-        threads=threads,
-        devices=settings.trainer.devices,
-        engine=settings.trainer.engine,
-        versions=versions(),
-        git=git_state(),
-        code_sha256=code_sha256(),
-        cell_sha256=cell_source_sha256(cell.factory, cell.fixed),
-        data=dict(task.checksums),
-    )
 
 
 def _built(
@@ -223,29 +201,6 @@ def _built(
     return module
 
 
-@contextmanager
-def _recorded(record: RunWriter, stop: Stop) -> Iterator[None]:
-    """Whatever ends the run, its record says so; warnings go to its log."""
-
-    def note(message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None) -> None:
-        record.note(f"{category.__name__}: {message} ({filename}:{lineno})")
-
-    with warnings.catch_warnings():
-        warnings.showwarning = note
-        ignore_lightnings_own()
-        try:
-            yield
-        except CellwiseError as error:
-            record.fail(str(error))
-            raise
-        except (KeyboardInterrupt, SystemExit) as error:  # Lightning turns the first into the second
-            record.fail("interrupted")
-            raise StoppedError(stop.by) from error
-        except Exception as error:
-            record.fail(" ".join(f"{type(error).__name__}: {error}".split()))
-            raise
-
-
 def _finished_note(objective: Objective, summary: Summary) -> str:
     note = f"{objective.metric} {summary.value:.5g} {objective.unit}".rstrip()
     return note if math.isfinite(summary.value) else f"{note}; diverged: not a finite number"
@@ -278,16 +233,8 @@ def _count(modules: Any) -> int:
     return sum(p.numel() for module in modules for p in module.parameters() if p.requires_grad)
 
 
-def _device(trainer: TrainerSettings) -> str:
-    return torch.cuda.get_device_name() if trainer.accelerator == "gpu" else "cpu"
-
-
 def _peak_memory_bytes(trainer: TrainerSettings) -> int:
     if trainer.accelerator == "gpu":
         return torch.cuda.max_memory_allocated()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # Linux counts KiB
-
-
-def _command() -> str:
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

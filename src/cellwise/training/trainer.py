@@ -9,6 +9,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
+from cellwise.training.checkpoint import DirectWrites
 from cellwise.training.settings import RunSettings
 
 
@@ -38,7 +39,10 @@ def make_trainer(settings: RunSettings, folder: Path, rank: int = 0) -> pl.Train
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
-        plugins=LightningEnvironment(),  # under SLURM, Lightning would take signals and requeue the job by itself
+        plugins=[
+            LightningEnvironment(),  # under SLURM, Lightning would take signals and requeue the job by itself
+            DirectWrites(),
+        ],
         default_root_dir=folder,
     )
 
