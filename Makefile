@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint bench soak slurm-test generate clean
+.PHONY: setup demo test lint bench coverage soak slurm-test generate clean
 .DELETE_ON_ERROR:
 
 setup: .venv/ready
@@ -28,6 +28,11 @@ lint: setup
 
 bench: setup
 	$(BIN)/cellwise bench
+
+# How often each interval holds the truth, by simulation: coverage.csv and the table of docs/statistics.md. Five minutes.
+coverage: setup
+	$(BIN)/python -m cellwise.compare.coverage
+	$(BIN)/python -m tests.compare.coverage_table
 
 # 200 short runs while processes are killed at random: nothing lost, nothing done twice, the same bits. Ten minutes or more.
 soak: setup

@@ -66,6 +66,7 @@ def run_info(cell: str, seed: int, **changes: Any) -> dict[str, Any]:
         "parameters": {"total": 123456, "recurrent": 45678},
         "flops_per_step": 91356,
         "times_seconds": {"setup": 0.5, "train": 41.0, "test": 1.5},
+        "devices": 1,
         **changes,
     }
 

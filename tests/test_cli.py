@@ -88,6 +88,9 @@ BAD = [
     (("study", "demmo"), "unknown study 'demmo'; did you mean 'demo'? allowed: "),
     (("report", "runs/nothing"), "no runs in runs/nothing: no such folder; allowed: a folder of "),
     (("report", "no_test"), "no runs in no_test: nothing in it is a run; allowed: a folder of "),
+    (("report", "no_test", "--across", "cod"), "unknown ground 'cod'; did you mean 'code'? allowed: budget, code, "
+     "data; runs that differ in it are compared all the same"),
+    (("report", "no_test", "--target", "nan"), "target 1 of 1 is nan: leave out what is not finite"),
     (("report",), "Missing argument 'folder'; type `cellwise --help`"),
     (("cells", "lstmm"), "unknown cell 'lstmm'; did you mean 'lstm'? allowed: "),
     (("cells", "--cell-modules", "none.py"), "cell_modules: can't import 'none.py' "),
@@ -172,6 +175,26 @@ def test_a_study_of_ones_own_runs_and_compares_its_cells(tiny_words: list[str], 
     assert (work / "page.html").exists()
     for path in (work / "runs").rglob("config.yaml"):
         assert "name: sgd" in path.read_text()
+
+
+def test_a_report_compares_across_what_it_is_told_and_says_who_reached_a_target(
+    make_study: Callable[..., Path], capfd: Capture
+) -> None:
+    folder = make_study("mine", 3, ("lstm", "gru"))
+    for path in (folder / "gru-0123abcd").glob("*/run.json"):
+        path.write_text(path.read_text().replace("a" * 64, "e" * 64))
+    assert typed("report", str(folder)) == 0
+    out, _ = capfd.readouterr()
+    assert "Not compared with each other: cellwise's own code differs (eeeeeeee: gru; aaaaaaaa: lstm); " in out
+    assert f"type `cellwise report {folder} --across code`" in out
+    assert "lstm is not distinguishable from gru" not in out.replace("\n", " ")
+    assert "Not compared with each other" in (folder / "report.html").read_text()
+    assert typed("report", str(folder), "--across", "code", "--target", "70") == 0
+    out, _ = capfd.readouterr()
+    assert "Not compared" not in out
+    assert "Compared all the same, though cellwise's own code differs" in out.replace("\n", " ")
+    assert "training steps until validation was at most 70.00" in out
+    assert "Not compared" not in (folder / "report.html").read_text()
 
 
 def test_the_lists_say_what_there_is(work: Path, capfd: Capture) -> None:

@@ -105,6 +105,11 @@ def test_comparison_report_and_records_import_no_torch_lightning_hydra_or_pandas
     assert breaking(lambda name: name != "records/wandb.py", lambda what: what.split(".")[0] == "wandb") == []
 
 
+def test_comparison_imports_numpy_and_scipy_alone_of_third_parties() -> None:
+    allowed = sys.stdlib_module_names | {"numpy", "scipy", "cellwise", "__future__"}
+    assert breaking(inside("compare/"), lambda what: what.split(".")[0] not in allowed) == []
+
+
 def test_lightning_lives_in_training_tasks_probes_and_the_bench_of_it() -> None:
     rooms = inside("training/", "tasks/", "probes/", "bench/trainer.py")
     assert breaking(lambda name: not rooms(name), lambda what: what.split(".")[0] in LIGHTNING) == []
@@ -114,6 +119,12 @@ def test_lightning_lives_in_training_tasks_probes_and_the_bench_of_it() -> None:
 def test_hydra_lives_in_the_command_line_and_the_sweep() -> None:
     rooms = inside("sweep/", "cli.py")
     assert breaking(lambda name: not rooms(name), lambda what: what.split(".")[0] in HYDRA) == []
+
+
+def test_optuna_lives_in_the_ledger_the_samplers_and_importance_of_a_search() -> None:
+    """A grid, a plan and every report do without; hydra-optuna-sweeper is none of ours."""
+    rooms = inside("sweep/journal.py", "sweep/samplers.py", "sweep/importance.py")
+    assert breaking(lambda name: not rooms(name), lambda what: what.split(".")[0] in {"optuna", "sklearn"}) == []
 
 
 def test_nothing_imports_the_command_line() -> None:
@@ -191,11 +202,13 @@ def loaded(code: str, cwd: Path | None = None) -> set[str]:
         "import cellwise.tasks, cellwise.data.get, cellwise.tasks.language.settings, cellwise.training.settings",
         "import cellwise.network.settings",
         "from cellwise.sweep.plan import plan; plan(['cell=gru,lstm', 'seed=0,1'])",
+        "from cellwise.sweep.study import load_study_file as load; from cellwise.sweep.tuning import Tuning; "
+        "from cellwise.sweep.plan import plan; Tuning(load('greff'), ['cell=gru,lstm'])",
         "import cellwise.sweep.plan, cellwise.sweep.cluster, submitit",
     ],
 )
 def test_what_needs_no_torch_loads_none(code: str) -> None:
-    heavy = {"torch", "torchmetrics", "wandb", *LIGHTNING}
+    heavy = {"torch", "torchmetrics", "wandb", "optuna", *LIGHTNING}
     assert not loaded(code) & (heavy if "plan" in code else heavy | HYDRA)
 
 

@@ -109,6 +109,11 @@ def test_a_study_tunes_chooses_on_validation_confirms_and_is_done_once(folder: P
     assert len(rows(folder)) == 7
     assert typed("status", "runs/mine/tuning") == 0
     assert "7 runs: 7 finished" in capfd.readouterr().out
+    assert typed("report", "runs/mine/tuning") == 0
+    assert capfd.readouterr().out.startswith("Tuned: best validation mse of each cell, lower is better\n")
+    (folder / "runs" / "mine" / "tuning" / "search.json").unlink()
+    assert typed("report", "runs/mine/tuning") == 2
+    assert "its trials have not all ended; type `cellwise status runs/mine/tuning`" in capfd.readouterr().err
 
 
 def test_what_fails_is_named_and_run_again_alone(folder: Path, write_cell: Callable[..., Path], capfd: Capture) -> None:

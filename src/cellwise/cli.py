@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cellwise.errors import CellwiseError
-from cellwise.studies import RunsFailedError, run_sweep, run_two_phases, show_report
+from cellwise.errors import CellwiseError, RunFailedError
+from cellwise.studies import run_sweep, run_two_phases, show_report, show_tuning
 
 app = typer.Typer(
     name="cellwise",
@@ -93,9 +93,16 @@ def study(
 def report(
     folder: Annotated[Path, typer.Argument(help="A study's folder of runs, for example runs/demo.")],
     out: Annotated[Path | None, typer.Option(help="The HTML file; default: report.html in the folder.")] = None,
+    across: Annotated[
+        str, typer.Option(help="Compare all the same though these differ: data, budget, code; comma-separated.")
+    ] = "",
+    target: Annotated[
+        float | None, typer.Option(help="Tell too which cell's validation was first at this value or better.")
+    ] = None,
 ) -> None:
     """Compare the runs of a study: a table here, and one HTML file that needs no network."""
-    show_report(folder, out)
+    if not show_tuning(folder):
+        show_report(folder, out, across, target)
 
 
 @app.command()
@@ -152,7 +159,7 @@ def rerun(run: Run) -> None:
     if repeated.changed:
         print(f"changed since: {', '.join(repeated.changed)}")
     if repeated.difference is not None:
-        raise RunsFailedError(f"{run} is not repeated: {repeated.difference}")
+        raise RunFailedError(f"{run} is not repeated: {repeated.difference}")
     print(f"identical: {repeated.rows} rows and the summary")
 
 
@@ -323,7 +330,7 @@ def _exit_code(run: Callable[[], Any], debug: bool) -> int:
         if debug:
             raise
         print(f"cellwise: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1 if isinstance(error, RunsFailedError) else 2
+        return 1 if isinstance(error, RunFailedError) else 2
     except TyperException as error:
         said = " ".join(error.format_message().split()).rstrip(".")
         print(f"cellwise: {said}; type `cellwise --help`", file=sys.stderr)

@@ -10,6 +10,10 @@ class CellwiseError(Exception):
     """Bad input or a failed run, told in one line; the command line prints it and exits non-zero."""
 
 
+class RunFailedError(CellwiseError):
+    """A run failed, or runs did; the input was good."""
+
+
 def unknown(kind: str, name: str, allowed: Iterable[str], hint: str = "") -> CellwiseError:
     """Return the error for a name that is not in a list.
 

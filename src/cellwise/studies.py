@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cellwise.errors import CellwiseError
+from cellwise.errors import CellwiseError, RunFailedError
 
 if TYPE_CHECKING:
     from cellwise.sweep.launcher import Launcher
@@ -22,15 +22,11 @@ if TYPE_CHECKING:
 MOST_NAMED = 5  # failures in the last line; each was told above
 
 
-class RunsFailedError(CellwiseError):
-    """Runs failed; the input was good."""
-
-
 def run_sweep(runs: Sequence[PlannedRun], launcher: Launcher) -> None:
     """Execute a plan, then compare.
 
     Raises:
-        RunsFailedError: naming those that failed; the others are compared.
+        RunFailedError: naming those that failed; the others are compared.
     """
     from cellwise.sweep.source import PlanSource
 
@@ -53,7 +49,7 @@ def run_two_phases(file: StudyFile, words: Sequence[str]) -> None:
 
     Raises:
         CellwiseError: see `cellwise.sweep.tuning.Tuning`.
-        RunsFailedError: naming trials and runs that failed; the others are compared.
+        RunFailedError: naming trials and runs that failed; the others are compared.
     """
     from cellwise.report.tuning import render_tuning
     from cellwise.sweep.choice import confirming, write_choice
@@ -85,25 +81,71 @@ def run_two_phases(file: StudyFile, words: Sequence[str]) -> None:
         raise _failed([*failed, *broken], what, len(runs) - len(results))
 
 
-def show_report(folder: Path, out: Path | None, *, missing_is_error: bool = True) -> None:
-    """Print the comparison of a study, and write its page and its table of runs.
+def show_tuning(folder: Path) -> bool:
+    """Print what tuning found, where a folder is that of tuning: its trials are no comparison of cells.
+
+    Args:
+        folder: any study's.
+
+    Returns:
+        Whether it is one of tuning.
 
     Raises:
-        CellwiseError: no runs, unless that is no error.
+        CellwiseError: tuning has not ended.
     """
+    from cellwise.records.tuning import read_tuning
+    from cellwise.report.tuning import render_tuning
+
+    record = read_tuning(folder.resolve().parent) if (folder / "search.json").exists() else None
+    if record is not None:
+        render_tuning(record)
+        print(f"Trials: {folder / 'trials.csv'}")
+    elif (folder / "optuna.journal").exists():
+        raise CellwiseError(f"{folder}: its trials have not all ended; type `cellwise status {folder}`")
+    return record is not None
+
+
+def show_report(
+    folder: Path,
+    out: Path | None,
+    across: str = "",
+    target: float | None = None,
+    *,
+    missing_is_error: bool = True,
+) -> None:
+    """Print the comparison of a study, and write its page and its table of runs.
+
+    Args:
+        folder: of the study.
+        out: the HTML file; `report.html` in the folder when None.
+        across: what runs may differ in and be compared all the same, comma-separated.
+        target: of validation; which cell reached it first is printed too.
+        missing_is_error: whether a folder without runs is one.
+
+    Raises:
+        CellwiseError: no runs, unless that is no error; what runs can't differ in; a target that is not finite.
+    """
+    from cellwise.compare.comparable import read_grounds
+    from cellwise.compare.values import finite
     from cellwise.records.store import load_study
     from cellwise.report.page import write_page
     from cellwise.report.results import write_results
     from cellwise.report.terminal import render_terminal
 
+    grounds = read_grounds(across)
+    finite([] if target is None else [target], "target")
     try:
         found = load_study(folder)
     except CellwiseError:
         if missing_is_error:
             raise
         return
-    render_terminal(found)
-    page = write_page(found, out or folder / "report.html")
+    render_terminal(found, across=grounds)
+    if target is not None:
+        from cellwise.report.target import render_target
+
+        render_target(found, target, across=grounds)
+    page = write_page(found, out or folder / "report.html", grounds)
     print(f"Page: {page}")
     print(f"Results: {write_results(found, folder / 'results.csv')}")
 
@@ -137,10 +179,10 @@ def _failures(results: Sequence[Result]) -> list[str]:
     return [f"{result.run.label}: {result.note}" for result in results if result.status == "failed"]
 
 
-def _failed(failed: Sequence[str], what: str, stopped: int) -> RunsFailedError:
+def _failed(failed: Sequence[str], what: str, stopped: int) -> RunFailedError:
     named = [f"{what}: {'; '.join(failed[:MOST_NAMED])}"] if failed else []
     if len(failed) > MOST_NAMED:
         named.append(f"and {len(failed) - MOST_NAMED} more, named above")
     if stopped:
         named.append(f"stopped before {stopped} others, which the same command runs")
-    return RunsFailedError("; ".join(named))
+    return RunFailedError("; ".join(named))

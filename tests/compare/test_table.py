@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cellwise.compare.statistics import seeds_needed, smallest_detectable_difference
+from cellwise.compare.improvement import probability_of_improvement
+from cellwise.compare.power import seeds_needed, smallest_detectable_difference
+from cellwise.compare.statistics import mean_interval
 from cellwise.compare.table import Comparison, compare, settings_that_differ
 from cellwise.records.store import load_study
 
@@ -66,7 +68,12 @@ def test_a_clear_difference_names_the_better_cell_in_the_objectives_direction(
     low, high = stats.t.interval(0.95, 2, d.mean(), stats.sem(d))
     (pair,) = compared(scores).verdict.pairs
     assert pair.told_apart
-    assert pair.sentence == f"gru is better than rnn by 10.03 [{low:.2f}, {high:.2f}] perplexity (p < 0.001)."
+    assert pair.sentence == (
+        f"gru is better than rnn by 10.03 [{low:.2f}, {high:.2f}] perplexity (p < 0.001) "
+        "and wins 100 % [50, 100] of single runs."
+    )
+    assert pair.wins == probability_of_improvement([-10.0, -10.5, -9.5], [-20.1, -20.4, -19.6])
+    assert pair.smallest == smallest_detectable_difference(pair.difference.sd, 3)
 
 
 def test_with_direction_max_the_higher_cell_is_better(compared: Callable[..., Comparison]) -> None:
@@ -134,6 +141,27 @@ def test_identical_scores_are_called_identical(compared: Callable[..., Compariso
     assert pair.sentence == "gru and lstm gave the same perplexity with every seed."
 
 
+def test_a_difference_that_is_the_same_with_few_seeds_is_no_verdict(compared: Callable[..., Comparison]) -> None:
+    (pair,) = compared({"gru-00000000": [5.0, 6.0], "lstm-00000000": [5.5, 6.5]}).verdict.pairs
+    assert not pair.told_apart
+    assert pair.sentence == (
+        "gru is ahead of lstm by the same 0.5000 with each of 2 seeds, too few to be sure; "
+        "about 6 would be needed to see the difference observed (8.3 %)."
+    )
+
+
+def test_ten_seeds_have_a_bootstrapped_interval(compared: Callable[..., Comparison]) -> None:
+    values: list[float | None] = [50.0, 50.1, 50.2, 50.2, 50.3, 50.4, 50.5, 50.7, 52.0, 56.0]
+    (row,) = compared({"gru-00000000": values}).rows
+    assert (row.mean, row.low, row.high) == mean_interval(np.array(values, dtype=float))
+    assert row.high - row.mean > 1.5 * (row.mean - row.low)
+
+
+def test_what_a_step_costs_is_in_the_row(compared: Callable[..., Comparison]) -> None:
+    (row,) = compared({"gru-00000000": [1.0, 2.0]}).rows
+    assert row.flops_per_step == 91356
+
+
 def test_seeds_that_do_not_pair_are_compared_by_their_means(
     tmp_path: Path, add_run: AddRun, made_up_run_info: Made, made_up_summary: Made
 ) -> None:
@@ -182,15 +210,6 @@ def test_runs_of_two_tasks_are_compared_apart(
     ]
     assert [row.label for row in adding.rows] == ["gru"]
     assert "gru" in [row.label for row in language.rows]
-
-
-def test_different_data_is_said(
-    study_folder: Path, add_run: AddRun, made_up_run_info: Made, made_up_summary: Made
-) -> None:
-    info = made_up_run_info("mgu", 0, data={"embedded": "d" * 64})
-    add_run(study_folder / "mgu-0123abcd" / "seed-0", info, made_up_summary("mgu", 0, 60.0))
-    (comparison,) = compare(load_study(study_folder))
-    assert any("same data" in caveat for caveat in comparison.verdict.caveats)
 
 
 def test_a_study_that_has_only_started_has_nothing_to_compare(

@@ -105,3 +105,8 @@ def test_lightning_resumes_with_the_very_next_window(tmp_path: Path, cut: int) -
     fit(second, 13, ckpt_path=tmp_path / "cut.ckpt", weights_only=True)
     assert first.seen + second.seen == uncut.seen
     assert torch.equal(second.weight, uncut.weight)
+
+
+def test_items_that_can_not_be_divided_are_refused_in_one_line() -> None:
+    with pytest.raises(CellwiseError, match=r"can't be shared; type trainer.devices=1"):
+        SequentialLoader(["a", "b"]).share(0, 2)

@@ -136,3 +136,30 @@ def test_lightning_resumes_with_the_very_next_batch(tmp_path: Path, cut: int) ->
     assert first.seen + second.seen == uncut.seen
     assert torch.equal(second.weight, uncut.weight)
     assert uncut.seen[:3] != uncut.seen[3:6]
+
+
+@pytest.mark.parametrize(("count", "batch_size", "of"), [(12, 4, 2), (11, 4, 2), (11, 4, 1), (15, 6, 3), (3, 4, 2)])
+def test_the_shares_of_a_batch_are_the_batch(count: int, batch_size: int, of: int) -> None:
+    whole, shares = loader(count, batch_size), [loader(count, batch_size) for _ in range(of)]
+    for rank, share in enumerate(shares):
+        share.share(rank, of)
+        assert len(share) == len(whole)
+    for _ in range(2):  # epochs, each in its own order
+        for batch, *parts in zip(whole, *shares, strict=True):
+            assert list(chain.from_iterable(parts)) == batch
+            assert max(map(len, parts)) - min(map(len, parts)) <= 1
+            assert all(parts)
+    assert [share.state_dict() for share in shares] == [whole.state_dict()] * of
+
+
+@pytest.mark.parametrize(
+    ("count", "batch_size", "of", "told"),
+    [
+        (12, 5, 2, "task.batch_size=5 can't be shared evenly by trainer.devices=2; type task.batch_size=6, or another"),
+        (9, 4, 2, "of 9 examples an epoch's last batch has 1, too few for trainer.devices=2; give another"),
+    ],
+)
+def test_a_batch_that_can_not_be_shared_is_refused(count: int, batch_size: int, of: int, told: str) -> None:
+    with pytest.raises(CellwiseError) as error:
+        loader(count, batch_size).share(0, of)
+    assert told in str(error.value)

@@ -21,7 +21,7 @@ from cellwise.sweep.plan import plan
 ELSEWHERE = [
     *("seed=7", "study=other", "runs_dir=/elsewhere", "data_dir=/data", "again=true", "logger=wandb"),
     *("logger.mode=online", "trainer.accelerator=gpu", "trainer.threads=3", "trainer.engine=reference"),
-    "trainer.log_every_steps=7",
+    *("trainer.log_every_steps=7", "trainer.data_workers=2", "trainer.non_finite=go_on"),
 ]
 COUNTED = [
     *("cell=gru", "cell.forget_bias=0.5", "data.seed=1", "data.train_tokens=1000", "data.distance_max=29"),
@@ -29,6 +29,7 @@ COUNTED = [
     *("network.hidden_size=129", "network.num_layers=2", "network.dropout=0.1", "network.tied=true"),
     *("optim=sgd", "optim.learning_rate=0.003", "optim.clip_norm=null", "optim.decay_after_epochs=2"),
     *("trainer.max_epochs=6", "trainer.max_steps=9", "trainer.validate_every_steps=9", "trainer.precision=64-true"),
+    *("optim=adamw", "optim.warmup_steps=5", "trainer.patience=3", "optim.schedule=linear", "optim.schedule=cosine"),
     *("network.layer.zoneout=0.1", "network.layer.connections=residual", "network.layer.learned_state=true"),
 ]
 SAME_VALUE = """
@@ -81,9 +82,20 @@ def test_every_key_of_the_vocabulary_is_known_to_count_or_not() -> None:
     assert not_counted == {
         *("seed", "study", "runs_dir", "data_dir", "again", "cell_modules"),
         *("logger.name", "logger.mode", "logger.project"),
-        *("trainer.accelerator", "trainer.threads", "trainer.engine", "trainer.log_every_steps"),
+        *("trainer.accelerator", "trainer.devices", "trainer.threads", "trainer.engine", "trainer.log_every_steps"),
         *("trainer.checkpoint_every_seconds", "trainer.data_workers", "trainer.non_finite"),
     }
+
+
+def test_keys_that_came_later_leave_the_runs_before_them_what_they_were() -> None:
+    config = compose_config([])
+    later = {
+        "optim": ("momentum", "nesterov", "schedule", "warmup_steps", "final_fraction", "plateau_patience"),
+        "trainer": ("patience", "data_workers", "non_finite"),
+    }
+    before = {**config, **{group: {k: v for k, v in config[group].items() if k not in later[group]} for group in later}}
+    assert len(before["optim"]) == len(config["optim"]) - 6
+    assert identity(before) == identity(config)
 
 
 def test_another_process_finds_the_same(tiny: Callable[..., dict[str, Any]]) -> None:

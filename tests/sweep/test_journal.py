@@ -292,7 +292,7 @@ def test_tpe_draws_like_random_search_first_then_learns_and_follows_from_its_his
     assert [c.settings for c in searched(tmp_path / "two")] == [c.settings for c in found]
     assert [dict(c.settings) for c in found[10:]] != [draw(SPACE, 0, number) for number in range(10, 30)]
     at_random = [Claim(CELLS[0], n, draw(SPACE, 0, n)) for n in range(10, 30)]
-    assert sum(map(value, found[20:])) < 0.5 * sum(map(value, at_random[10:]))
+    assert sum(map(value, found[20:])) < 0.8 * sum(map(value, at_random[10:]))
     assert len({str(c.settings) for c in found}) == 30
 
 

@@ -9,6 +9,7 @@ import pytest
 from cellwise.errors import CellwiseError
 from cellwise.sweep.plan import plan
 from cellwise.sweep.study import load_study_file, study_names
+from cellwise.sweep.tuning import Tuning
 from cellwise.training.settings import read
 
 GOOD = """
@@ -33,6 +34,11 @@ def test_every_shipped_study_can_be_planned_and_its_settings_are_good(name: str)
     study = load_study_file(name)
     assert study.name == name
     assert study.question.endswith("?")
+    if study.phases is not None:
+        tuning = Tuning(study, [])  # tries each cell at both ends of the space
+        assert len(tuning.combinations) >= 2
+        assert tuning.folder.name == name
+        return
     runs = plan([f"study={name}", *study.overrides], study.sweep)
     assert len(runs) >= len(study.sweep["seed"])
     for run in runs:

@@ -13,7 +13,7 @@ from cellwise.errors import CellwiseError
 from cellwise.records.tuning import Choice, How
 from cellwise.sweep.phases import Phases, Tune
 from cellwise.sweep.space import Dimension, Range, Values
-from cellwise.sweep.study import StudyFile
+from cellwise.sweep.study import StudyFile, load_study_file
 from cellwise.sweep.tuning import Tuning
 
 RATE = Range(1e-4, 1e-1, log=True)
@@ -57,6 +57,14 @@ def test_a_cell_with_and_without_an_option_is_called_by_what_differs() -> None:
         ("coupled_lstm", "coupled_lstm", "coupled_lstm"),
         *[("coupled_lstm cell.peepholes=true", "coupled_lstm cell.peepholes=true", "coupled_lstm")],
     ]
+
+
+def test_the_readmes_study_can_be_run(tmp_path: Path) -> None:
+    section = (Path(__file__).parents[2] / "README.md").read_text().partition("## Tune, then confirm")[2]
+    (tmp_path / "study.yaml").write_text(section.partition("```yaml")[2].partition("```")[0])
+    tuning = Tuning(load_study_file(str(tmp_path)), [])
+    assert [c.label for c in tuning.combinations] == ["lstm", "gru", "coupled_lstm"]
+    assert tuning.trials == 60
 
 
 def test_the_cell_need_not_be_swept() -> None:

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from cellwise.cells.registry import build_cell
 from cellwise.tasks import build_task
 from cellwise.tasks.contract import Learned, Task
-from cellwise.training.module import TrainingModule, detached
+from cellwise.training.module import TrainingModule
 from cellwise.training.seeds import reseed
 from cellwise.training.selection import Selection
 from cellwise.training.settings import OptimSettings, read
+from cellwise.training.state import detached
 from cellwise.training.train import train
 
 Tiny = Callable[..., dict[str, Any]]

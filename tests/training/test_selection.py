@@ -33,7 +33,7 @@ def test_the_best_value_is_kept_with_its_weights(
     network = nn.Linear(1, 1)
     for step, value in enumerate(values):
         nn.init.constant_(network.weight, step)
-        selection.offer(network, value, step)
+        assert selection.offer(network, value, step) is (selection.step == step)
     assert selection.step == chosen
     selection.restore(network)
     assert network.weight.item() == chosen

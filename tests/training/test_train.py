@@ -17,6 +17,7 @@ from cellwise.cells.registry import build_cell
 from cellwise.errors import CellwiseError
 from cellwise.records.identity import run_folder
 from cellwise.tasks import build_task
+from cellwise.tasks.contract import Learned
 from cellwise.tasks.language.network import LanguageModel
 from cellwise.tasks.language.task import LanguageTask
 from cellwise.training.checkpoint import saved
@@ -167,6 +168,70 @@ def test_a_loss_that_is_lost_ends_the_run_with_one_line(tiny: Tiny) -> None:
     assert (info(folder)["status"], info(folder)["error"]) == ("failed", str(caught.value))
     assert not (folder / "summary.json").exists()
     assert str(caught.value) in (folder / "log.txt").read_text()
+
+
+@pytest.mark.parametrize("every", [2, 5])
+def test_a_loss_that_is_lost_between_two_rows_ends_the_run_at_the_next(tiny: Tiny, every: int, rows_of: Rows) -> None:
+    lost = ("optim=sgd", "optim.learning_rate=1e38", "optim.clip_norm=null", "trainer.max_steps=50")
+    with pytest.raises(CellwiseError, match=f"train_nll_nats is (inf|nan) at step {every};"):
+        train(tiny(*lost, f"trainer.log_every_steps={every}"))
+
+
+def test_a_run_may_go_on_without_its_loss_and_is_told_as_diverged(tiny: Tiny, rows_of: Rows) -> None:
+    lost = ("optim=sgd", "optim.learning_rate=1e38", "optim.clip_norm=null", "trainer.max_steps=5")
+    with pytest.raises(CellwiseError, match=r"type trainer\.non_finite=go_on to go on all the same"):
+        train(tiny(*lost))
+    outcome = train(tiny(*lost, "trainer.non_finite=go_on"))
+    assert outcome.note == "perplexity inf; diverged: not a finite number"
+    losses = [row["train_nll_nats"] for row in rows_of(outcome.folder) if "train_nll_nats" in row]
+    assert losses[0] is not None
+    assert losses[1:] == [None] * 4
+    assert (info(outcome.folder)["status"], summary(outcome.folder)["value"]) == ("finished", None)
+    assert "goes on" not in (outcome.folder / "log.txt").read_text()  # the one that was stopped had no checkpoint yet
+
+
+def test_weights_from_before_the_loss_was_lost_are_tested(
+    tiny: Tiny, rows_of: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn = LanguageTask.learn
+    seen: list[float] = []
+
+    def lose(task: LanguageTask, network: Any, batch: Any, state: Any) -> Learned:
+        learned = learn(task, network, batch, state)
+        seen.append(float(learned.loss.detach()))
+        return learned._replace(loss=learned.loss * (float("nan") if len(seen) == 3 else 1.0))
+
+    monkeypatch.setattr(LanguageTask, "learn", lose)
+    outcome = train(tiny("trainer.max_steps=6", "trainer.validate_every_steps=1", "trainer.non_finite=go_on"))
+    values = [row["validation_perplexity"] for row in rows_of(outcome.folder) if "validation_perplexity" in row]
+    assert None not in values[:2]
+    assert values[2:] == [None] * 4
+    assert summary(outcome.folder)["selected_step"] == 2
+    assert math.isfinite(summary(outcome.folder)["value"])
+    assert "diverged" not in outcome.note
+
+
+def test_a_run_that_stops_early_says_so_and_its_progress_is_complete(tiny: Tiny, rows_of: Rows) -> None:
+    """At rate 0 no validation is better than the first."""
+    told: list[float] = []
+    more = ("trainer.max_steps=20", "trainer.validate_every_steps=3", "trainer.log_every_steps=5")
+    config = tiny("optim.learning_rate=0", "trainer.patience=2", *more)
+    folder = train(config, progress=lambda share, row: told.append(share)).folder
+    steps = [row["step"] for row in rows_of(folder)]
+    assert steps == [3, 5, 6, 9, 9]  # the last: the training steps since the fifth
+    assert "train_nll_nats" in rows_of(folder)[-1]
+    assert told == [0.15, 0.25, 0.3, 1.0, 1.0]
+    (line,) = (folder / "log.txt").read_text().splitlines()
+    assert "stops early at step 9: 2 validations in a row no better than perplexity" in line
+    assert line.endswith("at step 3")
+    assert summary(folder)["selected_step"] == 3
+
+
+def test_a_warm_up_longer_than_the_epochs_is_refused_before_anything_is_written(tiny: Tiny, tmp_path: Path) -> None:
+    words = ("data.train_tokens=200", "trainer.max_steps=null", "trainer.max_epochs=2", "optim.warmup_steps=1000")
+    with pytest.raises(CellwiseError, match=r"optim.warmup_steps=1000 leaves none of the run's \d+ steps"):
+        train(tiny(*words))
+    assert not list(tmp_path.glob("runs/*/*/seed-0"))
 
 
 def test_an_interrupted_run_says_so_and_is_begun_anew(tiny: Tiny) -> None:

@@ -17,9 +17,10 @@ from cellwise.sweep.plan import plan
 from cellwise.tasks import build_task
 from cellwise.tasks.contract import Task
 from cellwise.tasks.language.columns import IGNORED
-from cellwise.training.module import TrainingModule, detached
+from cellwise.training.module import TrainingModule
 from cellwise.training.selection import Selection
 from cellwise.training.settings import RunSettings, read
+from cellwise.training.state import detached
 from cellwise.training.trainer import make_trainer
 
 _PROMISE = 1.25

@@ -1,12 +1,14 @@
-"""Runs that may be compared: the same task and the same objective; and what each configuration is called."""
+"""Runs that may be compared, in groups; and what each configuration is called."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cellwise.compare.comparable import GROUNDS, Facts, Ground, differences, facts_of, partition, what_sets_apart
 from cellwise.records.identity import what_counts
+from cellwise.records.schema import Summary
 from cellwise.records.store import RunRecord, Study
 from cellwise.settings import typed
 
@@ -15,12 +17,18 @@ MOST_KEYS_NAMED = 2  # in a label; a longer one fits no legend
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of one task and one objective; ``labels`` maps a configuration (cell, identity) to its name."""
+    """Runs that may be compared; ``labels`` maps a configuration (cell, identity) to its name.
+
+    ``apart`` says what sets them apart from other runs of the same objective, "" where nothing does; ``crossed`` in
+    what they differ though they should not.
+    """
 
     task: str
     objective: str
     runs: tuple[RunRecord, ...]
     labels: dict[tuple[str, str], str]
+    apart: str = ""
+    crossed: tuple[str, ...] = ()
 
     def label(self, run: RunRecord) -> str:
         """Return what the run's configuration is called in tables and legends."""
@@ -39,22 +47,69 @@ class Group:
         return found
 
 
-def group_runs(study: Study) -> tuple[Group, ...]:
-    """Return the comparable groups of a study, in order of task and objective.
+def group_runs(study: Study, across: Collection[Ground] = ()) -> tuple[Group, ...]:
+    """Return the comparable groups of a study: of one task, objective and unit, on the same data, budget and code.
 
     A run that is not finished names no objective: it joins the group of its own configuration, else the first
     group of its task, else the first group of all; without any finished run the objective is "".
+
+    Args:
+        study: the runs.
+        across: what runs may differ in and be compared all the same.
     """
+    found: list[Group] = []
+    for (task, objective, *_), runs in _by_objective(study).items():
+        facts = facts_of(runs)
+        classes = partition(facts, across) or [[]]
+        for members in classes:
+            others = [one for one in facts if one not in members]
+            inside = _members(runs, classes, members)
+            crossed = tuple(differences(members, [ground for ground in GROUNDS if ground in across]))
+            apart = what_sets_apart(members, others)
+            found.append(Group(task, objective, inside, _labels(inside), apart, crossed))
+    return tuple(found)
+
+
+def refusals(study: Study, across: Collection[Ground] = ()) -> tuple[str, ...]:
+    """Return one line for each ground on which runs of one objective are not compared, with what to type."""
+    asked = [ground for ground in GROUNDS if ground not in across]
+    lines = []
+    for runs in _by_objective(study).values():
+        facts = facts_of(runs)
+        lines += [
+            f"Not compared with each other: {said}; to compare them all the same, type "
+            f"`cellwise report {study.path} --across {','.join([*sorted(across), ground])}`."
+            for ground in asked
+            for said in differences(facts, [ground])
+        ]
+    return tuple(lines)
+
+
+def _by_objective(study: Study) -> dict[tuple[str, str, str, str], list[RunRecord]]:
+    """The runs by task, objective, direction and unit, sorted."""
     finished = [run for run in study.runs if run.summary is not None]
-    keys = {(r.summary.task, r.summary.objective) for r in finished if r.summary}
-    ordered = sorted(keys) or [(next((r.task for r in study.runs if r.task), ""), "")]
-    by_configuration = {(r.cell, r.identity): (r.summary.task, r.summary.objective) for r in finished if r.summary}
-    members: dict[tuple[str, str], list[RunRecord]] = {key: [] for key in ordered}
+    by_configuration = {(run.cell, run.identity): _key(run.summary) for run in finished if run.summary}
+    ordered = sorted(set(by_configuration.values()))
+    ordered = ordered or [(next((run.task for run in study.runs if run.task), ""), "", "min", "")]
+    members: dict[tuple[str, str, str, str], list[RunRecord]] = {key: [] for key in ordered}
     for run in study.runs:
         same_task = next((key for key in ordered if key[0] == run.task), ordered[0])
-        key = by_configuration.get((run.cell, run.identity), same_task)
-        members[key].append(run)
-    return tuple(Group(task, objective, tuple(runs), _labels(runs)) for (task, objective), runs in members.items())
+        members[by_configuration.get((run.cell, run.identity), same_task)].append(run)
+    return members
+
+
+def _key(summary: Summary) -> tuple[str, str, str, str]:
+    return summary.task, summary.objective, summary.direction, summary.unit
+
+
+def _members(
+    runs: Iterable[RunRecord], classes: Sequence[Sequence[Facts]], members: Sequence[Facts]
+) -> tuple[RunRecord, ...]:
+    """The runs of a class; one of a configuration that nothing is known of is in the first."""
+    mine = {one.configuration for one in members}
+    known = {one.configuration for each in classes for one in each}
+    first = members is classes[0]
+    return tuple(r for r in runs if (r.cell, r.identity) in mine or (first and (r.cell, r.identity) not in known))
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -66,7 +121,7 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
-def _labels(runs: list[RunRecord]) -> dict[tuple[str, str], str]:
+def _labels(runs: Sequence[RunRecord]) -> dict[tuple[str, str], str]:
     """A cell with one configuration is called by its name, one with several by name and what differs."""
     return {
         (cell, identity): label

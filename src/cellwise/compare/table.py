@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 import statistics as middle
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from cellwise.compare.bounds import least_value
-from cellwise.compare.groups import Group, flat, group_runs
+from cellwise.compare.comparable import Ground
+from cellwise.compare.coverage import worth
+from cellwise.compare.groups import Group, flat, group_runs, refusals
 from cellwise.compare.numbers import short
 from cellwise.compare.statistics import interquartile_mean, mean_interval
 from cellwise.compare.tuning import chosen, said_of_tuning, tuned_keys
 from cellwise.compare.verdict import UNTUNED, Scale, Scores, Verdict, judge
 from cellwise.records.identity import what_counts
-from cellwise.records.schema import Summary
+from cellwise.records.schema import Direction, Summary
 from cellwise.records.store import RunRecord, Study
 from cellwise.records.tuning import TuningRecord, read_tuning
 
@@ -27,7 +29,7 @@ class Row:
     """One configuration: its scores over seeds (in the objective's unit) and what it costs.
 
     ``values`` maps a seed to its test score. ``n`` counts them; ``failed`` counts failed and diverged runs,
-    ``running`` those that are not finished. Costs are medians over seeds; bounds are the 95 % t interval.
+    ``running`` those that are not finished. Costs are medians over seeds; bounds are those of `mean_interval` at 95 %.
     """
 
     label: str
@@ -43,6 +45,7 @@ class Row:
     interquartile_mean: float
     parameters_total: int | None
     parameters_recurrent: int | None
+    flops_per_step: int | None
     throughput: float
     throughput_unit: str
     train_seconds: float
@@ -69,7 +72,7 @@ class Comparison:
     """
 
     group: Group
-    direction: str
+    direction: Direction
     unit: str
     rows: tuple[Row, ...]
     floors: dict[str, float]
@@ -89,6 +92,11 @@ class Comparison:
         return self.group.objective
 
     @property
+    def title(self) -> str:
+        """What is compared, in short: task, objective, and what sets the runs apart from others of it."""
+        return ", ".join(word for word in (self.task, self.objective, self.group.apart) if word)
+
+    @property
     def sized(self) -> bool:
         """Whether a budget decided the cells' hidden sizes."""
         return any(run.config.get("budget") for run in _one_each(self.group))
@@ -103,6 +111,11 @@ class Comparison:
         return f"cut at {short(self.least)}" if any(row.low < self.least for row in self.rows) else ""
 
     @property
+    def worth(self) -> str:
+        """Say how often an interval of so few runs holds the truth; "" where no row has three."""
+        return worth(min((row.n for row in self.rows if row.n > 1), default=0))
+
+    @property
     def spread(self) -> float:
         """The typical standard deviation over seeds, NaN where no cell has two; the digits of what has none."""
         known = [row.sd for row in self.rows if math.isfinite(row.sd)]
@@ -110,19 +123,36 @@ class Comparison:
 
     @property
     def scale(self) -> str:
-        """The objective with its unit and direction, as a heading says it."""
+        """The objective with its unit and direction and what sets the runs apart, as a heading says it."""
         unit = f" ({self.unit})" if self.unit and self.unit != self.objective else ""
         better = "lower is better" if self.direction == "min" else "higher is better"
-        return f"test {self.objective.replace('_', ' ')}{unit}, {better}"
+        apart = f"; {self.group.apart}" if self.group.apart else ""
+        return f"test {self.objective.replace('_', ' ')}{unit}, {better}{apart}"
 
 
-def compare(study: Study) -> tuple[Comparison, ...]:
-    """Return one comparison per task and objective of the study."""
+def compare(study: Study, across: Collection[Ground] = ()) -> tuple[Comparison, ...]:
+    """Return one comparison per task and objective of the study, and per data, budget and code.
+
+    Args:
+        study: the runs.
+        across: what runs may differ in and be compared all the same.
+    """
+    shown, record, left_out = _chosen(study)
+    return tuple(compare_group(group, record, left_out) for group in group_runs(shown, across))
+
+
+def not_compared(study: Study, across: Collection[Ground] = ()) -> tuple[str, ...]:
+    """Return one line for each reason for which runs of one objective are not compared, with what to type."""
+    return refusals(_chosen(study)[0], across)
+
+
+def _chosen(study: Study) -> tuple[Study, TuningRecord | None, str]:
+    """The runs to be compared, what tuning says of them, and of those that it did not choose."""
     record = read_tuning(study.path)
     if record is None:
-        return tuple(compare_group(group) for group in group_runs(study))
+        return study, None, ""
     shown, left_out = chosen(study, record)
-    return tuple(compare_group(group, record, left_out) for group in group_runs(shown))
+    return shown, record, left_out
 
 
 def compare_group(group: Group, record: TuningRecord | None = None, left_out: str = "") -> Comparison:
@@ -134,7 +164,7 @@ def compare_group(group: Group, record: TuningRecord | None = None, left_out: st
         left_out: what to say of runs that are not compared.
     """
     summaries = [run.summary for run in group.runs if run.summary is not None]
-    direction = summaries[0].direction if summaries else "min"
+    direction: Direction = summaries[0].direction if summaries else "min"
     unit = summaries[0].unit if summaries else ""
     rows = [_row(group, label) for label in group.labels.values()]
     sign = 1 if direction == "min" else -1
@@ -149,8 +179,8 @@ def compare_group(group: Group, record: TuningRecord | None = None, left_out: st
     verdict = judge([Scores(row.label, row.values) for row in rows], scale, floors, _tuning(group, record))
     if left_out:
         verdict = verdict.with_caveat(left_out)
-    if not same_data(group.runs):
-        verdict = verdict.with_caveat("Not all runs read the same data: see the checksums of their records.")
+    for said in group.crossed:
+        verdict = verdict.with_caveat(f"Compared all the same, though {said}.")
     return Comparison(
         group,
         direction,
@@ -199,15 +229,6 @@ def settings_that_differ(configs: Iterable[Mapping[str, Any]]) -> list[str]:
     return sorted(key for key, found in values.items() if len(found) > 1)
 
 
-def same_data(runs: Iterable[RunRecord]) -> bool:
-    """Tell whether the runs of each seed read the same data; generated data may differ between seeds."""
-    seen: dict[int, set[tuple[tuple[str, str], ...]]] = {}
-    for run in runs:
-        if run.info is not None and run.summary is not None:
-            seen.setdefault(run.seed, set()).add(tuple(sorted(run.info.data.items())))
-    return all(len(data) == 1 for data in seen.values())
-
-
 def _row(group: Group, label: str) -> Row:
     runs = [run for run in group.runs if group.label(run) == label]
     scored = [(run.seed, run.summary) for run in runs if run.summary and math.isfinite(run.summary.value)]
@@ -231,6 +252,7 @@ def _row(group: Group, label: str) -> Row:
         interquartile_mean=interquartile_mean(scores),
         parameters_total=parameters.total if parameters else None,
         parameters_recurrent=parameters.recurrent if parameters else None,
+        flops_per_step=next((k.flops_per_step for k in known if k is not None and k.flops_per_step), None),
         throughput=_median(summaries, "throughput"),
         throughput_unit=summaries[0].throughput.unit if summaries else "",
         train_seconds=_median(summaries, "train_seconds"),

@@ -10,15 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cellwise.compare.improvement import probability_of_improvement
 from cellwise.compare.numbers import decimals, percent, short
-from cellwise.compare.statistics import (
-    Difference,
-    holm,
-    paired_difference,
-    seeds_needed,
-    smallest_detectable_difference,
-    unpaired_difference,
-)
+from cellwise.compare.power import seeds_needed, smallest_detectable_difference
+from cellwise.compare.statistics import Difference, Interval, holm, paired_difference, unpaired_difference
+from cellwise.records.schema import Direction
 
 ALPHA = 0.05
 POWER = 0.8
@@ -33,7 +29,7 @@ class Scale:
 
     objective: str
     unit: str
-    direction: str
+    direction: Direction
 
     @property
     def word(self) -> str:
@@ -56,13 +52,19 @@ class Scores:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two configurations: ``better`` leads, ``p`` is Holm-corrected, ``told_apart`` is the verdict."""
+    """Two configurations: ``better`` leads, ``p`` is Holm-corrected, ``told_apart`` is the verdict.
+
+    ``wins`` is the chance that a run of ``better`` beats one of ``other``; ``smallest`` the smallest difference that so
+    many seeds with this scatter show, corrected for the number of pairs.
+    """
 
     better: str
     other: str
     difference: Difference
     p: float
     told_apart: bool
+    wins: Interval
+    smallest: float
     sentence: str
 
 
@@ -124,26 +126,38 @@ def _difference(first: Scores, second: Scores) -> Difference:
 
 
 def _pair(first: Scores, second: Scores, d: Difference, p: float, scale: Scale, pairs: int) -> Pair:
-    told_apart = p < ALPHA
     # By mean ``first`` leads; over the shared seeds alone it may not.
     ahead = d.mean <= 0 if scale.direction == "min" else d.mean >= 0
     better, other = (first, second) if ahead else (second, first)
-    if told_apart:
-        low, high = sorted((abs(d.low), abs(d.high)))
-        places = decimals(high - low) if high > low else 4
-        correction = ", Holm" if pairs > 1 else ""
-        shown = f"{abs(d.mean):,.{places}f} [{low:,.{places}f}, {high:,.{places}f}] {scale.word}"
-        sentence = f"{better.label} is better than {other.label} by {shown} (p {_p(p)}{correction})."
-    elif d.mean == 0 and d.sd == 0:
-        sentence = f"{better.label} and {other.label} gave the same {scale.word} with every seed."
-    else:
-        needed = seeds_needed(d.mean, d.sd, POWER, ALPHA / pairs)
-        observed = f"the difference observed{_share(d.mean, other.mean)}"
-        sentence = (
-            f"{better.label} is not distinguishable from {other.label} with {d.n} seeds; "
-            f"{_about(needed)} would be needed to see {observed}."
+    wins = probability_of_improvement(
+        list(better.values.values()), list(other.values.values()), direction=scale.direction
+    )
+    smallest = smallest_detectable_difference(d.sd, d.n, POWER, ALPHA / pairs)
+    told_apart = p < ALPHA
+    said = _told_apart(other, d, p, wins, scale, pairs) if told_apart else _undecided(other, d, scale, pairs)
+    return Pair(better.label, other.label, d, p, told_apart, wins, smallest, f"{better.label} {said}")
+
+
+def _told_apart(other: Scores, d: Difference, p: float, wins: Interval, scale: Scale, pairs: int) -> str:
+    low, high = sorted((abs(d.low), abs(d.high)))
+    places = decimals(high - low) if high > low else 4
+    correction = ", Holm" if pairs > 1 else ""
+    shown = f"{abs(d.mean):,.{places}f} [{low:,.{places}f}, {high:,.{places}f}] {scale.word}"
+    won = f"{100 * wins.value:.0f} % [{100 * wins.low:.0f}, {100 * wins.high:.0f}]"
+    return f"is better than {other.label} by {shown} (p {_p(p)}{correction}) and wins {won} of single runs."
+
+
+def _undecided(other: Scores, d: Difference, scale: Scale, pairs: int) -> str:
+    if d.mean == 0 and d.sd == 0:
+        return f"and {other.label} gave the same {scale.word} with every seed."
+    needed = _about(seeds_needed(d.mean, d.sd, POWER, ALPHA / pairs))
+    observed = f"the difference observed{_share(d.mean, other.mean)}"
+    still = f"is not distinguishable from {other.label} with {d.n} seeds"
+    if d.sd == 0:  # t has no scatter to measure by, and so few signs may all be the same by chance
+        still = (
+            f"is ahead of {other.label} by the same {short(abs(d.mean))} with each of {d.n} seeds, too few to be sure"
         )
-    return Pair(better.label, other.label, d, p, told_apart, sentence)
+    return f"{still}; {needed} would be needed to see {observed}."
 
 
 def _separation(scored: Sequence[Scores], differences: Sequence[Difference], scale: Scale) -> str:

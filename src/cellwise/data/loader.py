@@ -8,7 +8,7 @@ are tensors already are handed out as they are; where making one takes time, `wo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, Self, TypeVar, runtime_checkable
 
 from cellwise.errors import CellwiseError
 
@@ -21,6 +21,19 @@ class Items(Protocol[Item_co]):
     def __len__(self) -> int: ...
 
     def __getitem__(self, k: int, /) -> Item_co: ...
+
+
+@runtime_checkable
+class Divisible(Protocol):
+    """Items that the processes of a run can share."""
+
+    def share(self, rank: int, of: int) -> Self:
+        """Return the items with a rank's part of each; all ranks' parts are the item.
+
+        Raises:
+            CellwiseError: some item can't be divided among so many.
+        """
+        ...
 
 
 class SequentialLoader(Generic[Item_co]):
@@ -53,6 +66,16 @@ class SequentialLoader(Generic[Item_co]):
             self._position = position
             yield item
 
+    def share(self, rank: int, of: int) -> None:
+        """Hand out a rank's part of every item from now on.
+
+        Raises:
+            CellwiseError: the items can't be divided among so many.
+        """
+        if not isinstance(self.items, Divisible):
+            raise CellwiseError("the batches of this task can't be shared; type trainer.devices=1")
+        self.items = self.items.share(rank, of)
+
     def state_dict(self) -> dict[str, int]:
         """Return the position, and the length it belongs to."""
         length = len(self.items)
@@ -77,3 +100,16 @@ class SequentialLoader(Generic[Item_co]):
         from cellwise.data.workers import fetched  # torch's, so only who asks for it imports it
 
         return fetched(self.items, numbers, self.workers)
+
+
+def require_shares(batch_size: int, of: int) -> None:
+    """Refuse a batch that can't be divided evenly.
+
+    Raises:
+        CellwiseError: it can't.
+    """
+    if batch_size % of:
+        raise CellwiseError(
+            f"task.batch_size={batch_size} can't be shared evenly by trainer.devices={of}; "
+            f"type task.batch_size={-(-batch_size // of) * of}, or another multiple of {of}"
+        )

@@ -7,12 +7,14 @@ a run that was cut off goes on with the very next batch.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from copy import copy
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from cellwise.data.loader import SequentialLoader
+from cellwise.data.loader import SequentialLoader, require_shares
+from cellwise.errors import CellwiseError
 
 Batch_co = TypeVar("Batch_co", covariant=True)
 Rows = npt.NDArray[np.int64]
@@ -32,6 +34,7 @@ class Batches(Generic[Batch_co]):
     def __init__(self, examples: Examples[Batch_co], batch_size: int) -> None:
         self.examples, self.batch_size = examples, batch_size
         self.order: Rows = np.arange(len(examples))
+        self._rank, self._of = 0, 1
 
     def __len__(self) -> int:
         return -(-len(self.examples) // self.batch_size)
@@ -39,7 +42,24 @@ class Batches(Generic[Batch_co]):
     def __getitem__(self, k: int) -> Batch_co:
         if not 0 <= k < len(self):
             raise IndexError(k)
-        return self.examples[self.order[k * self.batch_size : (k + 1) * self.batch_size]]
+        rows = self.order[k * self.batch_size : (k + 1) * self.batch_size]
+        return self.examples[rows[len(rows) * self._rank // self._of : len(rows) * (self._rank + 1) // self._of]]
+
+    def share(self, rank: int, of: int) -> Self:
+        """Return the batches with a rank's examples of each.
+
+        Raises:
+            CellwiseError: a batch that can't be divided evenly, or a last one of an epoch with too few examples.
+        """
+        require_shares(self.batch_size, of)
+        if 0 < (left := len(self.examples) % self.batch_size) < of:
+            raise CellwiseError(
+                f"of {len(self.examples)} examples an epoch's last batch has {left}, too few for trainer.devices={of}; "
+                "give another task.batch_size or number of examples"
+            )
+        shared = copy(self)
+        shared._rank, shared._of = rank, of
+        return shared
 
 
 class ShuffledLoader(SequentialLoader[Batch_co]):
@@ -51,9 +71,10 @@ class ShuffledLoader(SequentialLoader[Batch_co]):
         seed: of the order, 0 or more.
     """
 
+    items: Batches[Batch_co]
+
     def __init__(self, examples: Examples[Batch_co], batch_size: int, seed: int) -> None:
-        self._batches = Batches(examples, batch_size)
-        super().__init__(self._batches)
+        super().__init__(Batches(examples, batch_size))
         self._seed = seed
         self._epoch = 0  # the one that the position is in
 
@@ -61,7 +82,7 @@ class ShuffledLoader(SequentialLoader[Batch_co]):
         # A generator, as the parent's: an iterator that is made and dropped uses up nothing. An epoch is counted when
         # the next one begins, for Lightning stops at the last batch and never asks for the end.
         self._epoch += self._ended()
-        self._batches.order = order_of_epoch(self._seed, self._epoch, len(self._batches.examples))
+        self.items.order = order_of_epoch(self._seed, self._epoch, len(self.items.examples))
         yield from super().__iter__()
 
     def state_dict(self) -> dict[str, int]:
@@ -79,7 +100,7 @@ class ShuffledLoader(SequentialLoader[Batch_co]):
 
     def _ended(self) -> bool:
         """Whether the epoch's last batch was handed out."""
-        return self._position == len(self._batches)
+        return self._position == len(self.items)
 
 
 def order_of_epoch(seed: int, epoch: int, examples: int) -> Rows:

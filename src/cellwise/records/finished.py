@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from cellwise.errors import CellwiseError
-from cellwise.files import now, write_atomically
+from cellwise.files import now, write_without_room
 from cellwise.records.environment import code_sha256
 
 
@@ -47,7 +48,8 @@ def mark_ended(folder: Path, status: Literal["failed", "pruned"], note: str) -> 
     info = _info(folder)
     if info.get("status") == "running" or info.get("error") == "interrupted":
         changed = {**info, "status": status, "error": note, "ended": now()}
-        write_atomically(folder / "run.json", json.dumps(changed, indent=2) + "\n")
+        with suppress(OSError):  # a full disk: the launcher says it, and goes on with other runs
+            write_without_room(folder / "run.json", json.dumps(changed, indent=2) + "\n")
 
 
 def ended_since(folder: Path, since: float) -> tuple[Literal["finished", "failed", "pruned"], str] | None:

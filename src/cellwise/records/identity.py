@@ -16,7 +16,8 @@ from cellwise.errors import CellwiseError
 _NOT_IDENTITY = ("seed", "study", "runs_dir", "data_dir", "cell_modules", "again", "logger")
 # What a run does when its loss is lost changes no number of a run that has one; a run that stopped there may go on.
 _NOT_IDENTITY_OF_TRAINER = (
-    *("accelerator", "threads", "engine", "log_every_steps", "checkpoint_every_seconds", "data_workers", "non_finite"),
+    *("accelerator", "devices", "threads", "engine", "log_every_steps", "checkpoint_every_seconds", "data_workers"),
+    "non_finite",
 )
 # Keys that came later do not count at the value that changes nothing, so that older runs stay what they are.
 _LATER: dict[str, dict[str, Any]] = {

@@ -14,10 +14,12 @@ import tempfile
 import threading
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from cellwise.errors import CellwiseError
+from cellwise.files import cant_write
 from cellwise.machine import machine
 
 BEAT_SECONDS = 10.0
@@ -104,7 +106,7 @@ def take_lease(folder: Path) -> Lease:
         folder.parent.mkdir(parents=True, exist_ok=True)
         file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (held for the run)
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise cant_write(f"the run's folder {folder}", error) from error
     for wait in (_LOOKED_AT_SECONDS, 0.0):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -117,7 +119,12 @@ def take_lease(folder: Path) -> Lease:
     if _beats_elsewhere(path):
         file.close()
         raise _busy(folder)
-    return Lease(file, path)
+    try:
+        return Lease(file, path)
+    except OSError as error:
+        with suppress(OSError):  # what a full disk did not take is tried again here
+            file.close()
+        raise cant_write(f"the run's folder {folder}", error) from error
 
 
 def is_being_run(folder: Path) -> bool:
@@ -131,13 +138,6 @@ def is_being_run(folder: Path) -> bool:
         return True
     except OSError:
         return False
-
-
-def unwritable(folder: Path, error: OSError) -> CellwiseError:
-    """Return the error of a run's folder that can't be written."""
-    return CellwiseError(
-        f"can't write the run's folder {folder}: {error.strerror}; give a folder of yours with runs_dir=..."
-    )
 
 
 def _beats_elsewhere(path: Path) -> bool:

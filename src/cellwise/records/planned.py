@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from cellwise.errors import CellwiseError
-from cellwise.files import write_atomically
+from cellwise.files import cant_write, write_atomically
 
 
 def write_plan(folders: Iterable[Path]) -> None:
@@ -29,9 +28,7 @@ def write_plan(folders: Iterable[Path]) -> None:
             both = list(dict.fromkeys([*known, *names]))
             write_atomically(study / "plan.json", json.dumps({"runs": both}, indent=1) + "\n")
         except OSError as error:
-            raise CellwiseError(
-                f"can't write the study's folder {study}: {error.strerror}; give a folder of yours with runs_dir=..."
-            ) from error
+            raise cant_write(f"the study's folder {study}", error) from error
 
 
 def read_plan(study: Path) -> list[str]:

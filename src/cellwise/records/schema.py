@@ -85,9 +85,10 @@ class Throughput:
 class RunInfo:
     """``run.json``: written when a run starts, rewritten when it ends.
 
-    Times are ISO 8601 in UTC; ``data`` maps a file's name to its SHA-256; ``times_seconds`` has setup,
-    train and test. What is known only after the network is built (``parameters``, ``flops_per_step``) is
-    None before. ``extended_from`` names the shorter run that this one went on from, ``<cell>-<8 hex>/seed-<n>``.
+    ``threads`` are those of each of the ``devices`` processes. Times are ISO 8601 in UTC; ``data`` maps a file's name
+    to its SHA-256; ``times_seconds`` has setup, train and test. What is known only after the network is built
+    (``parameters``, ``flops_per_step``) is None before. ``extended_from`` names the shorter run that this one went on
+    from, ``<cell>-<8 hex>/seed-<n>``.
     """
 
     status: Status
@@ -112,6 +113,7 @@ class RunInfo:
     flops_per_step: int | None = None
     times_seconds: Mapping[str, float] = field(default_factory=dict)
     extended_from: str | None = None
+    devices: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``run.json``."""

@@ -10,15 +10,16 @@ import math
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import yaml
 
-from cellwise.files import now, write_atomically
+from cellwise.files import cant_write, naming, now, write_atomically, write_without_room
 from cellwise.records.finished import is_finished
-from cellwise.records.lease import Lease, take_lease, unwritable
+from cellwise.records.lease import Lease, take_lease
 from cellwise.records.schema import RunInfo, Summary, View, save_view
 
 
@@ -66,7 +67,7 @@ class RunWriter:
             self._begin(config, rows)
         except OSError as error:
             self._lease.close()
-            raise unwritable(folder, error) from error
+            raise cant_write(f"the run's folder {folder}", error) from error
 
     def _begin(self, config: Mapping[str, Any], rows: int | bytes | None) -> None:
         if not isinstance(rows, int):
@@ -99,8 +100,9 @@ class RunWriter:
             CellwiseError: the run has become another process's.
         """
         self._lease.require()
-        self._metrics.write((json.dumps(_finite(row)) + "\n").encode())
-        self._metrics.flush()
+        with naming(self.folder / "metrics.jsonl"):
+            self._metrics.write((json.dumps(_finite(row)) + "\n").encode())
+            self._metrics.flush()
         for mirror in self._mirrors:
             mirror.log(row)
 
@@ -110,8 +112,9 @@ class RunWriter:
 
     def note(self, text: str) -> None:
         """Append a line with the time to `log.txt`."""
-        self._log.write(f"{now()} {text}\n")
-        self._log.flush()
+        with naming(self.folder / "log.txt"):
+            self._log.write(f"{now()} {text}\n")
+            self._log.flush()
 
     def view(self, view: View) -> None:
         """Store a view."""
@@ -136,15 +139,24 @@ class RunWriter:
         self._close(summary)
 
     def fail(self, error: str) -> None:
-        """End the run with its error, in one line; of a run that has become another's, only this end of it."""
-        self.note(error)
-        if self._lease.lost:
-            self._close(None)
-            return
-        self.update(status="failed", ended=now(), error=error)
-        self._close(None)
+        """End the run with its error, in one line; of a run that has become another's, only this end of it.
 
-    def _close(self, summary: Summary | None) -> None:
+        What can't be written, on a full disk for example, is left out: the error itself is what the caller must hear.
+        """
+        with suppress(OSError):
+            self.note(error)
+        if not self._lease.lost:
+            self.info = replace(self.info, status="failed", ended=now(), error=error)
+            with suppress(OSError):
+                write_without_room(self.folder / "run.json", self._said())
+        for closing in (self._metrics.close, self._log.close, self._lease.close):
+            with suppress(OSError):  # what a full disk did not take is tried again here
+                closing()
+        for mirror in self._mirrors:
+            with suppress(Exception):  # W&B's are many
+                mirror.close(None)
+
+    def _close(self, summary: Summary) -> None:
         self._metrics.close()
         self._log.close()
         self._lease.close()
@@ -152,7 +164,10 @@ class RunWriter:
             mirror.close(summary)
 
     def _write_info(self) -> None:
-        write_atomically(self.folder / "run.json", json.dumps(self.info.to_dict(), indent=2) + "\n")
+        write_atomically(self.folder / "run.json", self._said())
+
+    def _said(self) -> str:
+        return json.dumps(self.info.to_dict(), indent=2) + "\n"
 
 
 def _make_room(folder: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from cellwise.compare.groups import Group
 from cellwise.compare.numbers import short
-from cellwise.compare.statistics import mean_interval
+from cellwise.compare.statistics import t_interval
 from cellwise.compare.table import Comparison, Row
 from cellwise.records.schema import Axis
 from cellwise.records.store import RunRecord
@@ -173,11 +173,11 @@ def _curve_traces(label: str, curves: list[Curve], against: str, style: Style, l
     if not steps:
         return traces
     x = [float(np.mean([c.x[against][s] for c in counted])) for s in steps]
-    intervals = [mean_interval([c.y[s] for c in counted]) for s in steps]
+    intervals = [t_interval([c.y[s] for c in counted]) for s in steps]
     if len(counted) > 1:
         low, high = [max(i.low, least) for i in intervals], [i.high for i in intervals]
         traces.append(band(label, x, low, high, style))
-    traces.append(line(label, x, [i.mean for i in intervals], style))
+    traces.append(line(label, x, [i.value for i in intervals], style))
     return traces
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from cellwise.compare.numbers import short
-from cellwise.compare.statistics import mean_interval
+from cellwise.compare.statistics import t_interval
 from cellwise.records.schema import Axis, Curves, Distribution, Series, Table, Text, View, kind_of
 from cellwise.report.fields import draw_filmstrip, draw_heatmap
 from cellwise.report.theme import BLUE, DASHES, VERMILLION, Style, faded, literal
@@ -149,7 +149,7 @@ def _over_seeds(series: list[Series]) -> tuple[Any, Any, Any, Any]:
             if math.isfinite(y):
                 at[x].append(y)
     places = list(at) if series[0].x.dtype.kind in "USO" else sorted(at)
-    found = np.array([mean_interval(at[x]) for x in places]).reshape(-1, 3)
+    found = np.array([t_interval(at[x]) for x in places]).reshape(-1, 3)
     return np.array(places), found[:, 1], found[:, 0], found[:, 2]
 
 

@@ -8,7 +8,7 @@ there.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -18,8 +18,9 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from cellwise.compare.comparable import Ground
 from cellwise.compare.numbers import short, to_spread
-from cellwise.compare.table import Comparison, compare
+from cellwise.compare.table import Comparison, compare, not_compared
 from cellwise.errors import CellwiseError
 from cellwise.files import write_atomically
 from cellwise.records.schema import View, kind_of
@@ -38,15 +39,20 @@ class Section:
     unread: tuple[str, ...]
 
 
-def write_page(study: Study, path: Path) -> Path:
+def write_page(study: Study, path: Path, across: Collection[Ground] = ()) -> Path:
     """Write the study's page to ``path`` and return it.
+
+    Args:
+        study: the runs.
+        path: the HTML file.
+        across: what runs may differ in and be compared all the same.
 
     Raises:
         CellwiseError: the file cannot be written.
     """
     if path.exists() and not path.is_file():
         raise CellwiseError(f"cannot write {path}: it is not a file; give --out a name such as report.html")
-    content = render_page(study).encode()
+    content = render_page(study, across).encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, content)
@@ -55,17 +61,18 @@ def write_page(study: Study, path: Path) -> Path:
     return path
 
 
-def render_page(study: Study) -> str:
+def render_page(study: Study, across: Collection[Ground] = ()) -> str:
     """Return the HTML of a study's page."""
     here = resources.files("cellwise.report")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["short"] = short
     environment.globals.update(scores=scores, rate=rate, to_spread=to_spread)
     template = environment.from_string((here / "page.html.j2").read_text(encoding="utf-8"))
-    sections = [section(comparison) for comparison in compare(study)]
+    sections = [section(comparison) for comparison in compare(study, across)]
     return template.render(
         study=study,
         sections=sections,
+        refusals=not_compared(study, across),
         runs=study.runs,
         css=_as_it_is(here / "page.css"),
         script=_as_it_is(here / "page.js"),

@@ -7,6 +7,7 @@ does not do, the table is wider than the terminal and the terminal breaks its li
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Sequence
 
 from rich import box
 from rich.console import Console
@@ -14,26 +15,34 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from cellwise.compare.comparable import Ground
 from cellwise.compare.numbers import short, to_spread
-from cellwise.compare.table import Comparison, Row, compare
+from cellwise.compare.profiles import interquartile_mean_over_tasks
+from cellwise.compare.statistics import Interval
+from cellwise.compare.table import Comparison, Row, compare, not_compared
+from cellwise.compare.tasks import scores_over_tasks
+from cellwise.errors import CellwiseError
 from cellwise.records.store import Study
 
 # With more pairs than this the page is the place to read them.
 MOST_PAIRS = 10
 
 
-def render_terminal(study: Study, console: Console | None = None) -> None:
-    """Print the comparison of a study: a table per task and objective, verdicts, failures, the runs' place.
+def render_terminal(study: Study, console: Console | None = None, across: Collection[Ground] = ()) -> None:
+    """Print the comparison of a study: a table per kind of runs, verdicts, failures, the runs' place.
 
     Args:
         study: the runs.
         console: where to print; standard output when None.
+        across: what runs may differ in and be compared all the same.
     """
     console = console or Console()
-    comparisons = compare(study)
+    comparisons = compare(study, across)
     if len(comparisons) > 1:
-        names = "; ".join(f"{c.task}, {c.objective}" for c in comparisons)
+        names = "; ".join(comparison.title for comparison in comparisons)
         console.print(Text(f"The runs are of several kinds and are compared within each: {names}."))
+    for line in not_compared(study, across):
+        console.print(Text(line), soft_wrap=True)
     for comparison in comparisons:
         console.print()
         console.print(Text(f"{study.name}: {comparison.task}, {comparison.scale}", style="bold"))
@@ -43,6 +52,7 @@ def render_terminal(study: Study, console: Console | None = None) -> None:
             console.print(Text(f"{label}: {said}"), soft_wrap=True)
         _print_verdict(comparison, console)
         _print_failures(comparison, console)
+    _print_over_tasks(comparisons, console)
     for line in study.ignored:
         console.print(Text(f"ignored: {line}"))
     console.print(Text(f"Runs: {study.path}"), soft_wrap=True)
@@ -134,3 +144,25 @@ def _print_failures(comparison: Comparison, console: Console) -> None:
     running = [f"{row.label} {row.running}" for row in comparison.rows if row.running]
     if running:
         console.print(Text(f"running or cut off: {', '.join(running)}"))
+
+
+def _print_over_tasks(comparisons: Sequence[Comparison], console: Console) -> None:
+    """Print the interquartile mean of each cell over tasks, best first; nothing where there is one task."""
+    if len({(comparison.task, comparison.objective) for comparison in comparisons}) < 2:
+        return
+    try:
+        scores = scores_over_tasks(comparisons)
+    except CellwiseError as error:
+        console.print(Text(f"Not compared over tasks: {error}."), soft_wrap=True)
+        return
+    means = {label: interquartile_mean_over_tasks(by_task) for label, by_task in scores.items()}
+    ranked = sorted(means.items(), key=lambda item: -item[1].value)
+    listed = ", ".join(f"{label} {over_tasks(mean)}" for label, mean in ranked)
+    said = "0 the best floor, 1 the best possible; interquartile means"
+    console.print(Text(f"Over {len(comparisons)} tasks ({said}): {listed}."))
+
+
+def over_tasks(mean: Interval) -> str:
+    """Return a mean over tasks with its interval, two decimals; the scale is 0 to 1."""
+    bounds = "" if math.isnan(mean.low) else f" [{mean.low:.2f}, {mean.high:.2f}]"
+    return f"{mean.value:.2f}{bounds}"

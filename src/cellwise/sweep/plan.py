@@ -38,6 +38,23 @@ class PlannedRun:
         return f"{self.config['cell']['name']} seed {self.config['seed']}"
 
 
+class Pins:
+    """What the user's data held when they were first planned with; read once, for all runs of a study.
+
+    So a text that changes under a study is refused when a run begins, and not taken for the text of later runs.
+    """
+
+    def __init__(self) -> None:
+        self._data: dict[str, Config] = {}  # by what a configuration says of them
+
+    def pinned(self, config: Config) -> Config:
+        """Return a configuration with the checksum of its data."""
+        said = json.dumps(config["data"], sort_keys=True)
+        if said not in self._data:
+            self._data[said] = pin_data(config)["data"]
+        return {**config, "data": self._data[said]}
+
+
 class Plan(Sequence[PlannedRun]):
     """The runs of a sweep, seeds varying slowest, so that every cell has a result early; made as they are asked for.
 
@@ -45,8 +62,8 @@ class Plan(Sequence[PlannedRun]):
         launcher: where and how they are executed.
     """
 
-    def __init__(self, fixed: Sequence[str], swept: Mapping[str, Sequence[str]]):
-        self._fixed = fixed
+    def __init__(self, fixed: Sequence[str], swept: Mapping[str, Sequence[str]], pins: Pins | None = None):
+        self._fixed, self._pins = fixed, pins or Pins()
         self._swept = {key: values for key, values in swept.items() if key != "seed"}
         self._seeds: Sequence[str | None] = swept.get("seed") or [None]
         # Where something follows the seed (data.seed=${seed}), a configuration is composed for each.
@@ -102,7 +119,7 @@ class Plan(Sequence[PlannedRun]):
         known = self._composed.get(tuple(words))
         if known is None:
             config, launcher = compose_both([*self._fixed, *words])
-            config = pin_data(config)
+            config = self._pins.pinned(config)
             run_folder(config)  # a seed or a study that can't be one, in the words that a swept one is told in
             read(config)
             known = self._composed[tuple(words)] = (config, read_launcher(launcher))

@@ -19,7 +19,7 @@ from cellwise.machine import cores
 from cellwise.records.finished import ended_since, finished_note, is_finished, mark_ended
 from cellwise.records.lease import is_being_run
 from cellwise.sweep.child import GRACE_SECONDS, Child, Status, start
-from cellwise.sweep.gpus import visible_gpus
+from cellwise.sweep.gpus import only_gpus, visible_gpus
 from cellwise.sweep.launcher import LauncherSettings
 from cellwise.sweep.memory import gib, held_bytes, least_left_bytes, left_bytes
 from cellwise.sweep.plan import PlannedRun
@@ -167,10 +167,11 @@ class _Pool:
             return False
 
     def _share_out(self, run: PlannedRun) -> None:
-        """Decide on the number of places: with GPUs one each."""
+        """Decide on the number of places: as many as runs like the first one have devices here, GPUs or cores."""
         if run.config["trainer"]["accelerator"] == "gpu":
             self._gpus = visible_gpus()
-        self._places = self._launcher.jobs or len(self._gpus) or cores()
+        here = len(self._gpus) or cores()
+        self._places = self._launcher.jobs or max(1, here // run.config["trainer"]["devices"])
 
     def _begin(self, number: int, run: PlannedRun) -> None:
         """Start a run, unless it is finished, or another launcher's."""
@@ -188,7 +189,7 @@ class _Pool:
     def _start(self, number: int, run: PlannedRun) -> None:
         places = self._places or 1
         place = min(set(range(places)) - {child.place for child in self.running.values()})
-        environment = {"CUDA_VISIBLE_DEVICES": self._gpus[place % len(self._gpus)]} if self._gpus else {}
+        environment = only_gpus(self._gpus, place, run.config["trainer"]["devices"])
         self.running[number] = start(run, place, max(1, cores() // places), environment)
 
     def _listen(self, seconds: float) -> None:

@@ -154,7 +154,7 @@ def sbatch_parameters(settings: SlurmSettings, run: PlannedRun, name: str) -> di
     """
     gpus = settings.gpus
     if gpus is None and run.config["trainer"]["accelerator"] == "gpu":
-        gpus = 1
+        gpus = run.config["trainer"]["devices"]
     given = {
         "name": name,
         "slurm_partition": settings.partition,

@@ -20,7 +20,7 @@ from cellwise.records.identity import run_folder
 from cellwise.records.plain import to_plain
 from cellwise.records.tuning import TUNING, How, Setting
 from cellwise.settings import typed
-from cellwise.sweep.plan import Plan, PlannedRun, choice_words, split
+from cellwise.sweep.plan import Pins, Plan, PlannedRun, choice_words, split
 from cellwise.sweep.space import Dimension, Space, Values
 from cellwise.sweep.study import StudyFile
 from cellwise.tasks import read_objective
@@ -67,6 +67,7 @@ class Tuning:
 
     def __init__(self, file: StudyFile, words: Sequence[str]):
         assert file.phases is not None
+        self._pins = Pins()
         self._fixed, swept = split([f"study={file.name}", *file.overrides, *words], file.sweep)
         _refuse([*self._fixed, *(f"{key}={','.join(values)}" for key, values in swept.items())])
         self.tune = replace(file.phases.tune, space=_left(file, file.phases.tune.space, words))
@@ -123,7 +124,7 @@ class Tuning:
 
     def _plan(self, words: Sequence[str], settings: Mapping[str, Setting], seeds: Sequence[int]) -> Plan:
         chosen = [f"{key}={typed(value)}" for key, value in settings.items()]
-        return Plan([*self._fixed, *words, *chosen], {"seed": [str(seed) for seed in seeds]})
+        return Plan([*self._fixed, *words, *chosen], {"seed": [str(seed) for seed in seeds]}, self._pins)
 
     def _tuning_runs(self, words: Sequence[str], settings: Mapping[str, Setting]) -> list[PlannedRun]:
         return [self._moved(run) for run in self._plan([*words, *self.tune.overrides], settings, self.tune.seeds)]

@@ -25,12 +25,14 @@ class Learned(NamedTuple):
         sums: by name with its unit, a detached sum over examples and their number; logged as `train_<name>`.
         examples: how many units of throughput (tokens, frames) the step saw.
         state: carried to the next batch of this split; detached by training.
+        weight: of how many the loss is the mean, so that a batch's is the weighted mean of its shares'; None: examples.
     """
 
     loss: Tensor
     sums: Mapping[str, tuple[Tensor, int]]
     examples: int
     state: Any
+    weight: float | None = None
 
 
 class Scores(ABC):

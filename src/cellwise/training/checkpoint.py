@@ -7,15 +7,36 @@ state, what was logged so far. Random numbers are not in it: each step has a str
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from cellwise.files import naming
 
 _NAME = re.compile(r"step-(?P<step>\d{9})-(?P<digest>[0-9a-f]{16})\.ckpt")
 _KEPT = 2
+
+
+class DirectWrites(TorchCheckpointIO):
+    """Lets Lightning write a checkpoint where it is to lie.
+
+    By itself it writes to the system's temporary folder first, which may be small, on another disk, or keep what a
+    killed process left; `Checkpoints` sees to wholeness itself.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write it."""
+        content = io.BytesIO()  # torch makes of a full disk an error that does not say so
+        torch.save(checkpoint, content)
+        with open(path, "wb") as file:
+            file.write(content.getbuffer())
 
 
 class Checkpoints:
@@ -38,13 +59,14 @@ class Checkpoints:
         """Write one, and remove all but the last two; returns the file."""
         temporary = self.folder / f".checkpoint.{os.getpid()}.tmp"
         try:
-            trainer.save_checkpoint(temporary)
-            with open(temporary, "rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-                os.fsync(file.fileno())
-            # The name holds the checksum, so one rename makes both at once.
-            path = self.folder / f"step-{trainer.global_step:09d}-{digest}.ckpt"
-            temporary.replace(path)
+            with naming(self.folder / f"step-{trainer.global_step:09d}"):
+                trainer.save_checkpoint(temporary)
+                with open(temporary, "rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+                    os.fsync(file.fileno())
+                # The name holds the checksum, so one rename makes both at once.
+                path = self.folder / f"step-{trainer.global_step:09d}-{digest}.ckpt"
+                temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
         _sync(self.folder)

@@ -7,7 +7,7 @@ never reaches training. Rows go straight to the record, every so many steps: `se
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -15,16 +15,17 @@ import torch
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
-from cellwise.errors import CellwiseError
 from cellwise.tasks.contract import Scores, Split, Task
 from cellwise.training.checkpoint import Checkpoints
 from cellwise.training.optim import learning_rate, make_optimizer
 from cellwise.training.patience import Patience
+from cellwise.training.ranks import Ranks
 from cellwise.training.seeds import reseed
 from cellwise.training.selection import Selection
 from cellwise.training.settings import OptimSettings
+from cellwise.training.state import detached
 from cellwise.training.stopping import Stop
-from cellwise.training.tally import Row, Tally
+from cellwise.training.tally import Row, Tally, require_finite
 
 Report = Callable[[Row], None]
 
@@ -47,6 +48,7 @@ class TrainingModule(pl.LightningModule):
         non_finite: whether a loss that is lost ends the run.
         note: takes lines for the log.
         stop: whether the run was asked to stop.
+        ranks: the processes of the run; all but the first have no checkpoints, and report nothing.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class TrainingModule(pl.LightningModule):
         optim: OptimSettings,
         *,
         seed: int,
-        report: Report,
+        report: Report = lambda row: None,
         selection: Selection,
         log_every_steps: int,
         checkpoints: Checkpoints | None = None,
@@ -66,12 +68,14 @@ class TrainingModule(pl.LightningModule):
         non_finite: Literal["stop", "go_on"] = "stop",
         note: Callable[[str], None] = lambda text: None,
         stop: Stop | None = None,
+        ranks: Ranks | None = None,
     ):
         super().__init__()
         self.task, self.network, self.optim, self.seed = task, network, optim, seed
         self.report, self.selection, self.log_every_steps = report, selection, log_every_steps
         self.checkpoints, self._logged, self._note = checkpoints, logged, note
         self.steps_in_all, self.non_finite, self.stop = steps_in_all, non_finite, stop or Stop()
+        self.ranks, self._weight = ranks or Ranks(), 0.0
         self.patience, self._plateau, self._reductions = Patience(patience), Patience(optim.plateau_patience), 0
         self.examples = 0
         self.train_seconds = 0.0
@@ -110,7 +114,7 @@ class TrainingModule(pl.LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Give this step its own learning rate and random numbers, whatever happened before it."""
         self._started = time.perf_counter()
-        for group in self._groups():
+        for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = learning_rate(
                 self.optim,
                 epoch=self._epoch,
@@ -118,14 +122,19 @@ class TrainingModule(pl.LightningModule):
                 steps_in_all=self.steps_in_all,
                 reductions=self._reductions,
             )
-        reseed(self.seed, "step", self.global_step)
+        reseed(self.seed, self.ranks.stream, self.global_step)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of one batch, carrying the state on."""
         learned = self.task.learn(self.network, batch, self._carried["train"])
         self._carried["train"] = detached(learned.state)
         self._tally.add(learned)
+        self._weight = learned.examples if learned.weight is None else learned.weight
         return learned.loss
+
+    def on_after_backward(self) -> None:
+        """Learn what the other ranks learned, before gradients are clipped."""
+        self.ranks.average(self.network.parameters(), self._weight)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Write a row when it is time."""
@@ -153,8 +162,7 @@ class TrainingModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what Lightning does not know of: the carried state, what is logged, what was selected."""
         checkpoint["cellwise"] = {
-            "carried": self._carried.get("train"),
-            "tally": self._tally.state(),
+            "ranks": self.ranks.gathered(self._of_this_rank()),
             "examples": self.examples,
             "train_seconds": self.train_seconds,
             "validated_step": self.validated_step,
@@ -167,8 +175,9 @@ class TrainingModule(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from there."""
         kept = checkpoint["cellwise"]
-        self._carried["train"] = kept["carried"]
-        self._tally.load(kept["tally"])
+        own = kept["ranks"][self.ranks.rank]
+        self._carried["train"] = own["carried"]
+        self._tally.load(own["tally"])
         self.examples, self.train_seconds = kept["examples"], kept["train_seconds"]
         self.validated_step, self._epoch = kept["validated_step"], kept["epoch"]
         self.selection.load(kept["selected"])
@@ -195,7 +204,7 @@ class TrainingModule(pl.LightningModule):
         if self.trainer.sanity_checking:
             return
         self.validated_step = self.global_step
-        value = scores[self.task.objective.metric]
+        value = self.ranks.agreed(scores[self.task.objective.metric])
         improved = self.selection.offer(self.network, value, self.global_step)
         if self.trainer.state.fn == TrainerFn.FITTING:
             self._hear(improved=improved)
@@ -218,12 +227,12 @@ class TrainingModule(pl.LightningModule):
 
         Rows hold sums over steps, in which one infinity or NaN stays: nothing need be looked at in between.
         """
-        row = self._tally.row()
-        self.examples += self._tally.take_examples()
-        rate: float = self._groups()[0]["lr"]
+        row, examples = self._tally.take(self.ranks.gathered)
+        self.examples += examples
+        rate: float = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.report({**self._place(), **row, "learning_rate": rate})
         if self.non_finite == "stop":
-            self._require_finite(row)
+            require_finite(row, self.global_step)
 
     def _hear(self, *, improved: bool) -> None:
         """Follow a validation: the rate of a plateau, the end of a run whose patience is lost."""
@@ -242,16 +251,19 @@ class TrainingModule(pl.LightningModule):
         """Write a checkpoint if it is time for one, or the last moment; stop if that was asked for."""
         asked = self.stop.by
         last = asked is not None or self.global_step == self.steps_in_all
-        if self.checkpoints is not None and self.checkpoints.due(now=last):
-            self.checkpoints.save(self.trainer)
+        due = self.checkpoints is not None and self.checkpoints.due(now=last)
+        if self.ranks.agreed(due):
+            if self.checkpoints is not None:
+                self.checkpoints.save(self.trainer)
+            else:
+                self.ranks.gathered(self._of_this_rank())  # for rank 0, which writes it
             if asked is not None:
                 self._note(f"stops at step {self.global_step} with a checkpoint: {asked.name}")
         self.stop.check()
 
-    def _groups(self) -> list[dict[str, Any]]:
-        """Return the optimiser's groups of parameters."""
-        groups: list[dict[str, Any]] = self.trainer.optimizers[0].param_groups
-        return groups
+    def _of_this_rank(self) -> dict[str, Any]:
+        """Return what a checkpoint holds of each rank."""
+        return {"carried": self._carried.get("train"), "tally": self._tally.state()}
 
     def _is_between_steps(self) -> bool:
         """Whether nothing but the next step of the same epoch follows, so that a checkpoint means just one thing.
@@ -280,25 +292,6 @@ class TrainingModule(pl.LightningModule):
         return {
             "step": self.global_step,
             "epoch": self._epoch,
-            "examples": self.examples + self._tally.examples,
+            "examples": self.examples + sum(self.ranks.gathered(self._tally.examples)),
             "seconds": round(self.train_seconds, 3),
         }
-
-    def _require_finite(self, row: Mapping[str, float]) -> None:
-        for name, value in row.items():
-            if not abs(value) < float("inf"):
-                raise CellwiseError(
-                    f"{name} is {value} at step {self.global_step}; lower optim.learning_rate or optim.clip_norm, or "
-                    "type trainer.non_finite=go_on to go on all the same"
-                )
-
-
-def detached(state: Any) -> Any:
-    """Return a carried state (a tensor, or a mapping or sequence of states) cut from the graph of its batch."""
-    if isinstance(state, Tensor):
-        return state.detach()
-    if isinstance(state, Mapping):
-        return {name: detached(value) for name, value in state.items()}
-    if isinstance(state, list | tuple):
-        return [detached(value) for value in state]
-    return state

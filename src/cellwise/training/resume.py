@@ -122,6 +122,8 @@ def what_changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return what two `run.json` say differently of what decides bits, in words."""
     found = [called for key, called in _DECIDES_BITS.items() if then.get(key) != now.get(key)]
     found += [f"the data {name}" for name in _differing(then.get("data", {}), now.get("data", {}))]
+    if (before := then.get("devices", 1)) != now["devices"]:
+        found.append(f"trainer.devices ({before}, now {now['devices']})")
     old, new = then.get("versions", {}), now.get("versions", {})
     return found + [
         f"{library} ({old.get(library)}, now {new.get(library)})"

@@ -18,11 +18,11 @@ class Selection:
     """The best checkpoint of a run by the objective on validation; the earliest of equals.
 
     Args:
-        path: the checkpoint file, replaced as a whole.
+        path: the checkpoint file, replaced as a whole; None: another process keeps it.
         direction: whether less or more is better.
     """
 
-    def __init__(self, path: Path, direction: Literal["min", "max"]):
+    def __init__(self, path: Path | None, direction: Literal["min", "max"]):
         self.path, self.value, self.step = path, math.nan, -1
         self._direction = direction
 
@@ -38,6 +38,7 @@ class Selection:
 
     def state(self) -> tuple[float, int, Mapping[str, Tensor] | None]:
         """Return what a training checkpoint keeps: value, step, and the weights, for the file may be replaced later."""
+        assert self.path is not None
         weights = torch.load(self.path, map_location="cpu", weights_only=True) if self.step >= 0 else None
         return self.value, self.step, weights
 
@@ -49,9 +50,12 @@ class Selection:
 
     def restore(self, network: nn.Module, device: Any = None) -> None:
         """Give a network the selected weights."""
+        assert self.path is not None
         network.load_state_dict(torch.load(self.path, map_location=device, weights_only=True))
 
     def _write(self, weights: Mapping[str, Tensor]) -> None:
+        if self.path is None:
+            return
         content = io.BytesIO()
         torch.save(weights, content)
         write_atomically(self.path, content.getvalue())

@@ -26,6 +26,7 @@ class TrainerSettings:
     log_every_steps: int = bounded(20, minimum=1)
     precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
     accelerator: Literal["cpu", "gpu"] = "cpu"
+    devices: int = bounded(1, minimum=1)
     threads: int | None = bounded(None, minimum=1)
     engine: Literal["auto", "reference", "native", "scan"] = "auto"
     checkpoint_every_seconds: float | None = bounded(60.0, minimum=0)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
 
+from cellwise.errors import CellwiseError
 from cellwise.tasks.contract import Learned
 
 Row = dict[str, float | int]
@@ -27,11 +28,20 @@ class Tally:
             self._sums[name] = self._sums[name] + total if name in self._sums else total.double()
             self._counts[name] = self._counts.get(name, 0) + count
 
-    def row(self) -> Row:
-        """Return the means and start over."""
-        row: Row = {f"train_{name}": float(total) / self._counts[name] for name, total in self._sums.items()}
-        self._sums, self._counts = {}, {}
-        return row
+    def take(self, gathered: Callable[[Any], list[Any]]) -> tuple[Row, int]:
+        """Return the means and how many examples there were, and start over.
+
+        Args:
+            gathered: gives what each rank has, for what this one has.
+        """
+        all_ranks = gathered((self.examples, {name: float(total) for name, total in self._sums.items()}, self._counts))
+        row: Row = {
+            f"train_{name}": sum(sums[name] for _, sums, _ in all_ranks)
+            / sum(counts[name] for _, _, counts in all_ranks)
+            for name in self._sums
+        }
+        self.examples, self._sums, self._counts = 0, {}, {}
+        return row, sum(examples for examples, _, _ in all_ranks)
 
     def state(self) -> dict[str, Any]:
         """Return the sums so far, for a checkpoint."""
@@ -41,7 +51,16 @@ class Tally:
         """Go on from what `state` returned."""
         self.examples, self._sums, self._counts = state["examples"], dict(state["sums"]), dict(state["counts"])
 
-    def take_examples(self) -> int:
-        """Return how many examples there were and start over."""
-        taken, self.examples = self.examples, 0
-        return taken
+
+def require_finite(row: Mapping[str, float], step: int) -> None:
+    """Refuse to go on with a loss that is lost.
+
+    Raises:
+        CellwiseError: a number of the row is infinite or NaN.
+    """
+    for name, value in row.items():
+        if not abs(value) < float("inf"):
+            raise CellwiseError(
+                f"{name} is {value} at step {step}; lower optim.learning_rate or optim.clip_norm, or "
+                "type trainer.non_finite=go_on to go on all the same"
+            )

@@ -3,48 +3,39 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import resource
-import shlex
 import sys
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
-from torch import nn
 
 from cellwise.budget import recurrent_flops
-from cellwise.cells.registry import build_cell, cell_info, import_cells
-from cellwise.cells.source import cell_source_sha256
-from cellwise.data.loader import SequentialLoader
+from cellwise.cells.registry import build_cell, import_cells
 from cellwise.errors import CellwiseError
-from cellwise.files import now
 from cellwise.machine import cores
-from cellwise.records.environment import code_sha256, git_state, versions
 from cellwise.records.finished import finished_note, is_finished
-from cellwise.records.identity import identity, run_folder
+from cellwise.records.identity import run_folder
 from cellwise.records.lease import Lease, take_lease
 from cellwise.records.schema import Parameters, RunInfo, Summary, Throughput
 from cellwise.records.writer import RunWriter
 from cellwise.tasks import build_task
-from cellwise.tasks.contract import Split, Task
+from cellwise.tasks.contract import Task
 from cellwise.tasks.objective import Objective
-from cellwise.training.checkpoint import Checkpoints
+from cellwise.training.fit import batches, build_module, build_network, fit, take_part
+from cellwise.training.info import info_now
 from cellwise.training.module import TrainingModule
+from cellwise.training.processes import all_ranks
+from cellwise.training.ranks import Ranks
+from cellwise.training.recorded import record_refusal, recorded
 from cellwise.training.resume import Start, find_cut_off, find_end
-from cellwise.training.seeds import reseed
-from cellwise.training.selection import Selection
 from cellwise.training.settings import RunSettings, TrainerSettings, read
-from cellwise.training.stopping import Stop, StoppedError, stop_signals
+from cellwise.training.stopping import Stop, stop_signals
 from cellwise.training.tally import Row
-from cellwise.training.trainer import make_trainer
 
 Progress = Callable[[float, Row], None]
 
@@ -78,7 +69,7 @@ def train(
         config: resolved and plain.
         progress: called with the share done, 0 to 1, and each row that is logged.
         own_process: this process does nothing else, so all that it prints goes to the run's log.
-        threads: this process's share of the cores, where the configuration gives no number; None: all of them.
+        threads: this run's share of the cores, where the configuration gives no number; None: all of them.
         extends: a finished run of the same configuration with fewer epochs or steps, to go on from where that ended.
 
     Raises:
@@ -90,15 +81,23 @@ def train(
     folder = run_folder(config)
     if is_finished(folder) and not settings.again:
         return Outcome(folder, finished_note(folder), skipped=True)
-    if settings.trainer.accelerator == "gpu" and not torch.cuda.is_available():
-        raise CellwiseError("trainer.accelerator=gpu, but torch sees no GPU here; type trainer=cpu")
+    _require_devices(settings.trainer)
     started = time.perf_counter()
-    task = build_task(config["task"]["name"], settings.task)
-    settings.optim.require_room(settings.trainer.steps_in_all(len(task.loader("train"))))
+    threads = settings.trainer.threads or max(1, (threads or cores()) // settings.trainer.devices)
+    try:
+        task = build_task(config["task"]["name"], settings.task)
+    except CellwiseError as error:
+        if own_process:  # of a study, whose folder says what became of its runs
+            record_refusal(folder, info_now(config, settings, {}, threads), config, error)
+        raise
+    examples = task.loader("train")
+    settings.optim.require_room(settings.trainer.steps_in_all(len(examples)))
+    if settings.trainer.devices > 1:
+        examples.share(0, settings.trainer.devices)  # refuses what can't be shared
     with take_lease(folder) as lease:
         if is_finished(folder) and not settings.again:  # by another process, since the first look
             return Outcome(folder, finished_note(folder), skipped=True)
-        info = _info(config, settings, task, settings.trainer.threads or threads or cores())
+        info = info_now(config, settings, task.checksums, threads)
         start = None if settings.again else _start(folder, settings, info, extends)
         return _make(config, settings, task, info, start, lease, started, progress, own_process=own_process)
 
@@ -132,22 +131,17 @@ def _make(
         record.capture_output()
     if start is not None:
         record.note(f"goes on from {start.checkpoint.name}")
-    with stop_signals() as stop, _recorded(record, stop):
-        network, module, trainer = _prepared(config, settings, task, record, progress, stop)
-        loader = functools.partial(_loader, task, settings=settings)
-        setup_seconds = time.perf_counter() - started
-        examples, checkpoint = loader("train"), None
-        if start is not None:
-            examples.load_state_dict(start.loader)  # Lightning does not where an epoch had ended without validation
-            checkpoint = start.checkpoint
-        trainer.fit(module, examples, loader("valid"), ckpt_path=checkpoint, weights_only=True)
-        if module.validated_step != module.global_step:
-            trainer.validate(module, loader("valid"), verbose=False)
+    with stop_signals() as stop, recorded(record, stop):
+        of, on, log = settings.trainer.devices, settings.trainer.accelerator, folder / "log.txt"
+        with all_ranks(of, on, log, take_part, config, info.threads, start) as ranks:
+            module = _built(config, settings, task, record, progress, stop, ranks)
+            setup_seconds = time.perf_counter() - started
+            trainer = fit(settings, module, folder, start)
         fitted = time.perf_counter()
-        module.selection.restore(network)
-        trainer.test(module, loader("test"), verbose=False)
+        module.selection.restore(module.network)
+        trainer.test(module, batches(task, "test", settings), verbose=False)
         with torch.inference_mode():
-            for view in task.views(network.eval()):
+            for view in task.views(module.network.eval()):
                 record.view(view)
         times = {
             "setup": setup_seconds,
@@ -162,40 +156,28 @@ def _make(
     return Outcome(folder, _finished_note(task.objective, summary), skipped=False)
 
 
-def _info(config: Mapping[str, Any], settings: RunSettings, task: Task, threads: int) -> RunInfo:
-    cell = cell_info(settings.cell)
-    return RunInfo(
-        status="running",
-        cell=settings.cell,
-        task=task.name,
-        seed=settings.seed,
-        study=config["study"],
-        identity=identity(config),
-        command=_command(),
-        started=now(),
-        device=_device(settings.trainer),
-        threads=threads,
-        engine=settings.trainer.engine,
-        versions=versions(),
-        git=git_state(),
-        code_sha256=code_sha256(),
-        cell_sha256=cell_source_sha256(cell.factory, cell.fixed),
-        data=dict(task.checksums),
-    )
+def _require_devices(trainer: TrainerSettings) -> None:
+    """Refuse GPUs that are not there."""
+    if trainer.accelerator == "gpu" and (seen := torch.cuda.device_count()) < trainer.devices:
+        raise CellwiseError(
+            f"trainer.devices={trainer.devices}, but torch sees {seen} GPUs here; type trainer.devices={seen}"
+            if seen
+            else "trainer.accelerator=gpu, but torch sees no GPU here; type trainer=cpu"
+        )
 
 
-def _prepared(
+def _built(
     config: Mapping[str, Any],
     settings: RunSettings,
     task: Task,
     record: RunWriter,
     progress: Progress | None,
     stop: Stop,
-) -> tuple[nn.Module, TrainingModule, pl.Trainer]:
-    """Build the network from the seed's own stream, and what trains it; complete `run.json`."""
+    ranks: Ranks,
+) -> TrainingModule:
+    """Build the network and what trains it; complete `run.json`."""
     cell = build_cell(settings.cell, settings.cell_options)
-    reseed(settings.seed, "initialisation")
-    network = task.network(cell, settings.trainer.engine)
+    network = build_network(settings, task)
     layers = task.recurrent_layers(network)
     record.update(
         engine=", ".join(sorted({layer.engine for layer in layers})),
@@ -204,7 +186,6 @@ def _prepared(
             recurrent_flops(cell, r.input_size, r.hidden_size, r.num_layers, directions=r.directions) for r in layers
         ),
     )
-    steps_in_all = settings.trainer.steps_in_all(len(task.loader("train")))
     if settings.logger.name == "wandb":
         from cellwise.records.wandb import WandbMirror  # W&B takes 0.4 s to import, so only who asks pays
 
@@ -213,56 +194,16 @@ def _prepared(
     def report(row: Row) -> None:
         record.log(row)
         if progress is not None:
-            progress(1.0 if module.patience.is_lost() else min(row["step"] / steps_in_all, 1.0), row)
+            progress(1.0 if module.patience.is_lost() else min(row["step"] / module.steps_in_all, 1.0), row)
 
-    module = TrainingModule(
-        task,
-        network,
-        settings.optim,
-        seed=settings.seed,
-        report=report,
-        selection=Selection(record.folder / "checkpoints" / "selected.pt", task.objective.direction),
-        checkpoints=Checkpoints(record.folder / "checkpoints", settings.trainer.checkpoint_every_seconds),
-        log_every_steps=settings.trainer.log_every_steps,
-        logged=record.logged,
-        steps_in_all=steps_in_all,
-        patience=settings.trainer.patience,
-        non_finite=settings.trainer.non_finite,
-        note=record.note,
-        stop=stop,
-    )
-    return network, module, make_trainer(settings, record.folder)
-
-
-@contextmanager
-def _recorded(record: RunWriter, stop: Stop) -> Iterator[None]:
-    """Whatever ends the run, its record says so; warnings go to its log."""
-
-    def note(message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None) -> None:
-        record.note(f"{category.__name__}: {message} ({filename}:{lineno})")
-
-    with warnings.catch_warnings():
-        warnings.showwarning = note
-        # Lightning 2.6 asks torch 2.13 for a class in a way that torch will drop; nothing of ours.
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-        try:
-            yield
-        except CellwiseError as error:
-            record.fail(str(error))
-            raise
-        except (KeyboardInterrupt, SystemExit) as error:  # Lightning turns the first into the second
-            record.fail("interrupted")
-            raise StoppedError(stop.by) from error
-        except Exception as error:
-            record.fail(" ".join(f"{type(error).__name__}: {error}".split()))
-            raise
+    told: dict[str, Any] = {"report": report, "logged": record.logged, "note": record.note, "stop": stop}
+    module = build_module(settings, task, network, ranks, folder=record.folder, **told)
+    return module
 
 
 def _finished_note(objective: Objective, summary: Summary) -> str:
     note = f"{objective.metric} {summary.value:.5g} {objective.unit}".rstrip()
-    if math.isnan(summary.validation):
-        note += "; diverged: no validation gave a number"
-    return note
+    return note if math.isfinite(summary.value) else f"{note}; diverged: not a finite number"
 
 
 def _summary(settings: RunSettings, task: Task, module: TrainingModule, info: RunInfo) -> Summary:
@@ -288,18 +229,8 @@ def _summary(settings: RunSettings, task: Task, module: TrainingModule, info: Ru
     )
 
 
-def _loader(task: Task, split: Split, settings: RunSettings) -> SequentialLoader[Any]:
-    loader = task.loader(split)
-    loader.workers = settings.trainer.data_workers
-    return loader
-
-
 def _count(modules: Any) -> int:
     return sum(p.numel() for module in modules for p in module.parameters() if p.requires_grad)
-
-
-def _device(trainer: TrainerSettings) -> str:
-    return torch.cuda.get_device_name() if trainer.accelerator == "gpu" else "cpu"
 
 
 def _peak_memory_bytes(trainer: TrainerSettings) -> int:
@@ -307,7 +238,3 @@ def _peak_memory_bytes(trainer: TrainerSettings) -> int:
         return torch.cuda.max_memory_allocated()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # Linux counts KiB
-
-
-def _command() -> str:
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

@@ -9,22 +9,24 @@ from pathlib import Path
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
+from cellwise.training.checkpoint import DirectWrites
 from cellwise.training.settings import RunSettings
 
 
-def make_trainer(settings: RunSettings, folder: Path) -> pl.Trainer:
+def make_trainer(settings: RunSettings, folder: Path, rank: int = 0) -> pl.Trainer:
     """Return Lightning's Trainer with everything off that the record does itself.
 
     Args:
         settings: of the run.
         folder: where Lightning may write; it does not.
+        rank: of this process among the run's, each of which has a Trainer of its own, for one device.
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # tips, device lists: the record has them
     trainer = settings.trainer
     every = trainer.validate_every_steps
     return pl.Trainer(
         accelerator=trainer.accelerator,
-        devices=1,
+        devices=[rank] if trainer.accelerator == "gpu" and trainer.devices > 1 else 1,
         precision=trainer.precision,
         max_epochs=trainer.max_epochs if trainer.max_epochs is not None else sys.maxsize,
         callbacks=_MaxSteps(trainer.max_steps) if trainer.max_steps is not None else None,
@@ -37,7 +39,10 @@ def make_trainer(settings: RunSettings, folder: Path) -> pl.Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
-        plugins=LightningEnvironment(),  # under SLURM, Lightning would take signals and requeue the job by itself
+        plugins=[
+            LightningEnvironment(),  # under SLURM, Lightning would take signals and requeue the job by itself
+            DirectWrites(),
+        ],
         default_root_dir=folder,
     )
 

@@ -118,3 +118,20 @@ def test_text_too_short_to_train_on_says_what_would_fit(tokens: int, typed: str)
     )
     assert len(fitting) >= 1
     assert len(Windows(text, batch_size=20, steps=35)) == 1  # short text may be evaluated
+
+
+@pytest.mark.parametrize("of", [1, 2, 3])
+def test_the_shares_of_a_window_are_its_columns_and_always_the_same_ones(of: int) -> None:
+    whole = Windows(torch.arange(100), batch_size=6, steps=5)
+    shares = [whole.share(rank, of) for rank in range(of)]
+    for k in range(len(whole)):
+        inputs, targets = whole[k]
+        assert torch.equal(torch.cat([share[k][0] for share in shares], dim=1), inputs)
+        assert torch.equal(torch.cat([share[k][1] for share in shares], dim=1), targets)
+        assert {share[k][0].shape[1] for share in shares} == {6 // of}
+    assert sum(share.predictions for share in shares) == whole.predictions == 99
+
+
+def test_columns_that_can_not_be_shared_evenly_are_refused() -> None:
+    with pytest.raises(CellwiseError, match=r"task.batch_size=6 can't be shared evenly by trainer.devices=4"):
+        Windows(torch.arange(100), batch_size=6, steps=5).share(0, 4)

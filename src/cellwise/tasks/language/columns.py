@@ -10,11 +10,15 @@ whatever the batch size.
 
 from __future__ import annotations
 
+from copy import copy
+from typing import Self
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from cellwise.data.loader import require_shares
 from cellwise.errors import CellwiseError
 
 IGNORED = -100
@@ -101,6 +105,20 @@ class Windows:
             raise IndexError(k)
         window = slice(k * self.steps, (k + 1) * self.steps)
         return self.inputs[window], self.targets[window]  # each (S or fewer, batch)
+
+    def share(self, rank: int, of: int) -> Self:
+        """Return the windows with a rank's columns alone: always the same ones, for they carry state.
+
+        Raises:
+            CellwiseError: the columns can't be divided evenly.
+        """
+        batch_size = self.inputs.shape[1]
+        require_shares(batch_size, of)
+        mine = slice(batch_size * rank // of, batch_size * (rank + 1) // of)
+        shared = copy(self)
+        shared.inputs, shared.targets = self.inputs[:, mine].contiguous(), self.targets[:, mine].contiguous()
+        shared.predictions = int((shared.targets != IGNORED).sum())
+        return shared
 
 
 def _require_positive(key: str, value: int) -> None:

@@ -88,8 +88,8 @@ class LanguageTask(Task):
         logits, state = network(inputs, state)
         nll_nats = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
         count = int((targets != IGNORED).sum())
-        divisor = max(count, 1) if self.settings.task.loss == "token_mean" else targets.shape[1]
-        return Learned(nll_nats / divisor, {"nll_nats": (nll_nats.detach(), count)}, count, state)
+        weight = count if self.settings.task.loss == "token_mean" else targets.shape[1]
+        return Learned(nll_nats / max(weight, 1), {"nll_nats": (nll_nats.detach(), count)}, count, state, weight)
 
     def scores(self) -> Scores:
         """Return empty scores for one pass over a split."""
