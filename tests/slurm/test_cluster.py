@@ -198,6 +198,19 @@ def test_a_cancelled_run_has_failed_and_a_launcher_that_stops_at_the_first_cance
     wait_for(lambda: not slurm.run("squeue", "-h").strip(), "an empty queue")
 
 
+@pytest.mark.parametrize("cores", [1, 2])
+def test_a_run_has_as_many_cores_and_threads_as_it_is_given(
+    run: Run, tiny_words: list[str], tmp_path: Path, cores: int
+) -> None:
+    seen = tmp_path / "seen"
+    told = "{len(os.sched_getaffinity(0))} {__import__('torch').get_num_threads()}"
+    look = f"open({str(seen)!r}, 'w').write(f\"{told}\")"
+    words = [f"cell_modules=[{write_outside_cell(tmp_path / 'looking.py', 'looking', look)}]", "cell=looking"]
+    code, _, err = run(*typed(*tiny_words, *words), "trainer.threads=null", f"launcher.cores={cores}")
+    assert (code, err) == (0, "")
+    assert seen.read_text() == f"{cores} {cores}"
+
+
 def test_what_slurm_refuses_is_one_line(run: Run, tiny_words: list[str]) -> None:
     code, _, err = run(*typed(*tiny_words), "launcher.partition=nowhere")
     assert code == 2
