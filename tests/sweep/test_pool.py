@@ -360,11 +360,11 @@ def test_runs_on_gpus_have_one_each_or_as_many_as_they_have_devices(
 
         def __init__(self, run: PlannedRun, place: int, threads: int, environment: Mapping[str, str]):
             self.run, self.place = run, place
-            self.process = SimpleNamespace(sentinel=0, pid=0)
+            self.process = SimpleNamespace(sentinel=0, pid=0, exitcode=0, is_alive=lambda: False)
             seen.append(environment["CUDA_VISIBLE_DEVICES"])
 
-        def has_ended(self) -> bool:
-            return True
+        def listen(self) -> list[Mapping[str, Any]]:
+            return []
 
         def kill(self, after_seconds: float) -> None:
             pass
@@ -374,3 +374,25 @@ def test_runs_on_gpus_have_one_each_or_as_many_as_they_have_devices(
     runs = plan([*tiny_words, "trainer=gpu", f"trainer.devices={devices}", "seed=range(4)"])
     execute(runs, jobs=jobs)
     assert seen == expected.split()
+
+
+def test_what_a_run_says_last_is_heard_however_much_it_said_before(
+    tiny_words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A launcher that is slow, on a busy machine, reads long after the run has ended."""
+    [run] = plan([*tiny_words, "trainer.max_steps=300", "trainer.max_epochs=300"])
+    turn = pool._Pool.turn
+
+    def slowly(self: Any) -> bool:
+        time.sleep(1.5)
+        return turn(self)
+
+    monkeypatch.setattr(pool._Pool, "turn", slowly)
+    rows: list[int] = []
+
+    def watch(run: PlannedRun, row: Mapping[str, Any]) -> None:
+        rows.append(row["step"])
+
+    (result,) = pool.execute(PlanSource([run]), LauncherSettings(), finished=lambda result: None, watch=watch)
+    assert result.status == "finished"
+    assert rows[-1] == 300 and set(range(1, 301)) <= set(rows)
