@@ -29,7 +29,7 @@ lint: setup
 bench: setup
 	$(BIN)/cellwise bench
 
-# How often each interval holds the truth, by simulation: coverage.csv and the table of docs/statistics.md. Five minutes.
+# How often each interval holds the truth, by simulation: coverage.csv and the table of docs/statistics.md. Ten minutes.
 coverage: setup
 	$(BIN)/python -m cellwise.compare.coverage
 	$(BIN)/python -m tests.compare.coverage_table

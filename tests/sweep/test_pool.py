@@ -59,7 +59,7 @@ def twelve(write_cell: Callable[..., Path], tmp_path: Path) -> list[str]:
 def test_of_twelve_runs_four_break_in_four_ways_and_are_named_and_run_again(
     twelve: list[str], tiny_words: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    limits = ["launcher.jobs=3", "launcher.timeout_minutes=0.2", "launcher.memory_gb=4"]
+    limits = ["launcher.jobs=3", "launcher.timeout_minutes=0.5", "launcher.memory_gb=4"]
     words = ["train", "-m", *limits, *tiny_words, *twelve]
     runs = {run.config["cell"]["name"]: run.folder for run in plan([*tiny_words, *twelve])}
 
@@ -76,7 +76,7 @@ def test_of_twelve_runs_four_break_in_four_ways_and_are_named_and_run_again(
     assert all(f"{name} seed 1: " in err for name in bad)
     assert status(runs["raising"]) == ("failed", "AssertionError: one two")
     assert status(runs["leaving"]) == ("failed", "its process ended with exit code 3 before the run was finished")
-    assert status(runs["hanging"])[1] == "timed out after 12 s; the same command goes on from its last checkpoint"
+    assert status(runs["hanging"])[1] == "timed out after 30 s; the same command goes on from its last checkpoint"
     assert str(status(runs["hoarding"])[1]).startswith("out of memory: it held ")
     assert "Traceback" in (runs["raising"] / "log.txt").read_text()  # and it is not on the screen
     stamps = {name: folder / "summary.json" for name, folder in runs.items() if name not in bad}
@@ -343,9 +343,12 @@ def test_what_is_seen_in_a_row_can_end_a_run_early(tiny_words: list[str]) -> Non
     assert load_study(runs[1].folder.parents[1]).runs[0].status == "pruned"
 
 
-@pytest.mark.parametrize(("jobs", "expected"), [(None, "5 7 5 7"), (1, "5 5 5 5"), (3, "5 7 5 5")])
-def test_runs_on_gpus_have_one_each(
-    tiny_words: list[str], monkeypatch: pytest.MonkeyPatch, jobs: int | None, expected: str
+@pytest.mark.parametrize(
+    ("jobs", "devices", "expected"),
+    [(None, 1, "5 7 5 7"), (1, 1, "5 5 5 5"), (3, 1, "5 7 5 5"), (None, 2, "5,7 5,7 5,7 5,7")],
+)
+def test_runs_on_gpus_have_one_each_or_as_many_as_they_have_devices(
+    tiny_words: list[str], monkeypatch: pytest.MonkeyPatch, jobs: int | None, devices: int, expected: str
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
     seen: list[str] = []
@@ -368,6 +371,6 @@ def test_runs_on_gpus_have_one_each(
 
     monkeypatch.setattr(pool, "start", Ended)
     monkeypatch.setattr(pool, "wait", lambda what, timeout: [])
-    runs = plan([*tiny_words, "trainer=gpu", "seed=range(4)"])
+    runs = plan([*tiny_words, "trainer=gpu", f"trainer.devices={devices}", "seed=range(4)"])
     execute(runs, jobs=jobs)
     assert seen == expected.split()

@@ -14,6 +14,7 @@ import torch
 from cellwise.records.plain import read_json
 from cellwise.records.schema import RunInfo, Summary
 from cellwise.tasks.contract import Split
+from cellwise.training.fit import ignore_lightnings_own
 from cellwise.training.module import TrainingModule
 from cellwise.training.selection import Selection
 from cellwise.training.settings import RunSettings, read
@@ -99,7 +100,7 @@ def evaluate(folder: Path, config: Mapping[str, Any], split: Split = "test") -> 
         task, network, settings.optim, seed=info.seed, report=lambda row: None, selection=selected, log_every_steps=1
     )
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)  # Lightning's own
+        ignore_lightnings_own()
         make_trainer(settings, folder).test(module, task.loader("test"), verbose=False)
     return Evaluation(
         run=f"{info.cell}-{info.identity}/seed-{info.seed}",
