@@ -22,8 +22,8 @@ def versions() -> dict[str, str]:
     }
 
 
-# What decides a result besides the cell, which has a hash of its own. A page, a command or another cell does not: editing
-# one of those must neither end a resume nor split a comparison.
+# What decides a result besides the cell, which has a hash of its own. A page, a command or another cell does not:
+# editing one of those must neither end a resume nor split a comparison.
 _DECIDES = ("cells/activations.py", "cells/contract.py", "data", "network", "recurrent", "tasks", "training")
 
 
