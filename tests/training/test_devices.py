@@ -151,7 +151,7 @@ def ranks_of(process: psutil.Process) -> list[psutil.Process]:
 
 
 # Validated at its end alone: a run that is asked to stop within a validation keeps nothing.
-LONGER = [*MEMORY, TWO, "trainer.max_epochs=18", "trainer.validate_every_steps=90"]
+LONGER = [*MEMORY, TWO, "trainer.max_epochs=80", "trainer.validate_every_steps=400"]
 
 
 @pytest.fixture(scope="module")
@@ -167,10 +167,11 @@ def test_killed_from_outside_it_leaves_no_process_and_ends_with_the_same_bits(
     words = [*LONGER, f"runs_dir={tmp_path / 'runs'}"]
     command = [sys.executable, "-m", "cellwise.cli", "train", *words]
     started = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ))
+    others: list[psutil.Process] = []
     while not list(tmp_path.glob("runs/*/*/seed-0/checkpoints/step-*")):
         assert started.poll() is None
+        others = ranks_of(psutil.Process(started.pid))  # here, for there is no time to lose once it trains
         time.sleep(0.01)
-    others = ranks_of(psutil.Process(started.pid))
     assert len(others) == 1
     started.send_signal(killed_by)
     assert started.wait() != 0

@@ -259,7 +259,8 @@ class TrainingModule(pl.LightningModule):
                 self.ranks.gathered(self._of_this_rank())  # for rank 0, which writes it
             if asked is not None:
                 self._note(f"stops at step {self.global_step} with a checkpoint: {asked.name}")
-        self.stop.check()
+        if asked is not None:  # who asks from here on is heard after the next step
+            self.stop.check()
 
     def _of_this_rank(self) -> dict[str, Any]:
         """Return what a checkpoint holds of each rank."""
