@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint bench coverage soak slurm-test generate clean
+.PHONY: setup demo test test-slow lint bench coverage soak slurm-test generate clean
 .DELETE_ON_ERROR:
 
 setup: .venv/ready
@@ -20,6 +20,10 @@ demo: setup
 
 test: setup
 	$(BIN)/pytest -n auto
+
+# What starts many processes and takes minutes: the other half of the proofs of sweeps, signals and data parallel runs.
+test-slow: setup
+	$(BIN)/pytest -n auto -m slow
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -275,6 +275,7 @@ def test_a_run_of_another_launcher_is_waited_for_and_taken_over_when_that_dies(
     assert "goes on from step-" in (run.folder / "log.txt").read_text()
 
 
+@pytest.mark.slow
 def test_a_failure_of_another_launcher_is_told_and_not_tried_again(
     tiny_words: list[str], write_cell: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -299,6 +300,7 @@ def test_a_sweep_stops_after_as_many_failures_as_it_is_told(
     assert [result.status for result in execute(runs, jobs=1, failures=failures)] == ["failed"] * ran
 
 
+@pytest.mark.slow
 def test_a_run_that_holds_too_much_memory_is_ended_and_says_so(
     tiny_words: list[str], write_cell: Callable[..., Path]
 ) -> None:

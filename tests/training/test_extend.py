@@ -52,6 +52,7 @@ def test_an_extended_run_has_the_bits_of_one_that_long_from_the_start(
     ends_alike(words, *LENGTHS[name], tmp_path)
 
 
+@pytest.mark.slow
 def test_an_extended_run_of_two_processes_too(tmp_path: Path) -> None:
     ends_alike(MEMORY, ("trainer.devices=2",), {"epochs": 3}, "trainer.max_epochs=3", tmp_path)
 
