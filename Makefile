@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint bench coverage soak slurm-test generate clean
+.PHONY: setup demo test test-slow lint bench coverage soak slurm-test generate clean
 .DELETE_ON_ERROR:
 
 setup: .venv/ready
@@ -21,6 +21,10 @@ demo: setup
 test: setup
 	$(BIN)/pytest -n auto
 
+# What starts many processes and takes minutes: the other half of the proofs of sweeps, signals and data parallel runs.
+test-slow: setup
+	$(BIN)/pytest -n auto -m slow
+
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -29,7 +33,7 @@ lint: setup
 bench: setup
 	$(BIN)/cellwise bench
 
-# How often each interval holds the truth, by simulation: coverage.csv and the table of docs/statistics.md. Five minutes.
+# How often each interval holds the truth, by simulation: coverage.csv and the table of docs/statistics.md. Ten minutes.
 coverage: setup
 	$(BIN)/python -m cellwise.compare.coverage
 	$(BIN)/python -m tests.compare.coverage_table

@@ -136,6 +136,7 @@ def test_what_fails_is_named_and_run_again_alone(folder: Path, write_cell: Calla
     assert told(out, "finished") == ["fragile seed 10", "fragile seed 11", "fragile trial 0", "fragile trial 1"]
 
 
+@pytest.mark.slow
 def test_a_study_of_which_all_fails_confirms_nothing(
     folder: Path, write_cell: Callable[..., Path], capfd: Capture
 ) -> None:
@@ -149,6 +150,7 @@ def test_a_study_of_which_all_fails_confirms_nothing(
 COMMAND = (sys.executable, "-m", "cellwise.cli", "study", "mine", "launcher.jobs=1")
 
 
+@pytest.mark.slow
 def test_a_launcher_that_is_killed_loses_nothing_and_nothing_is_done_twice(folder: Path) -> None:
     undisturbed = subprocess.run([*COMMAND, "study=other"], capture_output=True, text=True, timeout=300)
     assert (undisturbed.returncode, undisturbed.stderr) == (0, "")
@@ -178,6 +180,7 @@ def wait_for(true: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_two_launchers_share_the_trials_and_both_come_to_the_same_end(folder: Path) -> None:
     both = [subprocess.Popen(COMMAND, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     outs = [one.communicate(timeout=300)[0] for one in both]
@@ -188,6 +191,7 @@ def test_two_launchers_share_the_trials_and_both_come_to_the_same_end(folder: Pa
     assert len(rows(folder)) == 6
 
 
+@pytest.mark.slow
 def test_a_run_that_falls_behind_is_told_as_pruned_and_not_repeated(folder: Path, capfd: Capture) -> None:
     words = ("study", "mine", "cell=rnn", "tune.prune=halving", "tune.trials=6", "launcher.jobs=1")
     longer = ("trainer.max_steps=600", "trainer.validate_every_steps=10", "confirm.seeds=[10]")

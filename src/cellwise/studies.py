@@ -130,6 +130,7 @@ def show_report(
     from cellwise.records.store import load_study
     from cellwise.report.page import write_page
     from cellwise.report.results import write_results
+    from cellwise.report.target import render_target
     from cellwise.report.terminal import render_terminal
 
     grounds = read_grounds(across)
@@ -142,8 +143,6 @@ def show_report(
         return
     render_terminal(found, across=grounds)
     if target is not None:
-        from cellwise.report.target import render_target
-
         render_target(found, target, across=grounds)
     page = write_page(found, out or folder / "report.html", grounds)
     print(f"Page: {page}")

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -38,6 +38,7 @@ def test_the_smallest_detectable_difference_is_detected_four_times_in_five(n: in
 
 
 @given(st.integers(2, 60), st.sampled_from([0.05, 0.005, 0.0005]), st.floats(0.5, 0.95))
+@example(52, 0.0005, 0.890625)  # scipy 1.17 has no far tail here
 def test_seeds_and_difference_are_inverse_to_each_other(n: int, alpha: float, power: float) -> None:
     smallest = smallest_detectable_difference(1.5, n, power, alpha)
     assert paired_power(smallest, 1.5, n, alpha) == pytest.approx(power, abs=1e-6)

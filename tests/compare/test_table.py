@@ -322,3 +322,17 @@ def test_of_an_objective_to_maximise_the_worst_floor_is_the_lowest(compared: Cal
     floors = {"chance": 0.5, "better": 0.54}
     verdict = compared(scores, direction="max", objective="accuracy", unit="", floors=floors, optimum=None).verdict
     assert "from the best cell to the worst floor (chance) it is no more than 0.050." in verdict.separation
+
+
+def test_the_best_of_more_configurations_is_tuned_more_and_that_is_said(compared: Callable[..., Comparison]) -> None:
+    several = {f"lstm-{digit * 8}": [1.0 + digit_number, 1.1] for digit_number, digit in enumerate("123")}
+    caveats = compared({**several, "gru-00000000": [2.0, 2.1]}).verdict.caveats
+    said = "Cells are here with unequal numbers of configurations (gru 1, lstm 3): the best of more is tuned more."
+    assert said in caveats
+
+
+def test_of_cells_with_one_configuration_each_nothing_is_said_of_configurations(
+    compared: Callable[..., Comparison],
+) -> None:
+    caveats = compared({"lstm-00000000": [1.0, 1.1], "gru-00000000": [2.0, 2.1]}).verdict.caveats
+    assert not any("configurations" in caveat for caveat in caveats)

@@ -53,6 +53,14 @@ def test_what_was_lost_is_counted_and_a_cell_without_a_result_has_none() -> None
     assert next(line for line in lines if line.startswith("lstm")).split()[1:4] == ["8", "0", "0"]
 
 
+def test_no_name_is_cut_off_however_narrow_the_terminal() -> None:
+    out = io.StringIO()
+    record = TuningRecord("mse", "min", "", (tuned("full_gate_recurrence_lstm", 0.012345),))
+    render_tuning(record, Console(file=out, width=40))
+    [row] = [line for line in out.getvalue().splitlines() if line.startswith("full")]
+    assert row.split() == ["full_gate_recurrence_lstm", "8", "0.1235", "0.0123", "null"]
+
+
 def test_what_matters_most_is_the_mean_over_cells() -> None:
     other = tuned("gru", 0.1, importance=Importance({"optim.learning_rate": 0.6, "optim.clip_norm": 0.25}, 0.15, 9))
     assert importance_lines([tuned("lstm", 0.1), other]) == [

@@ -44,7 +44,7 @@ SlurmdLogFile={folder}/log/slurmd.log
 SlurmctldPort={controller_port}
 SlurmdPort={node_port}
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+TaskPlugin=task/affinity
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=1,sched_interval=2,bf_interval=2
 SelectType=select/cons_tres

@@ -15,7 +15,7 @@ import pytest
 
 from cellwise.sweep.plan import plan
 from tests.conftest import write_outside_cell
-from tests.slurm.conftest import wait_for
+from tests.slurm.conftest import SECONDS, wait_for
 from tests.slurm.one_node import OneNode
 
 pytestmark = pytest.mark.slurm
@@ -143,7 +143,7 @@ def test_a_run_that_must_leave_is_started_again_and_ends_with_the_same_bits(
     slurm.run("scancel", "--signal=USR2", job["job"])
     wait_for(lambda: "interrupted" in (folder / "log.txt").read_text(), "the run to leave")
     assert [path.name for path in (folder / "checkpoints").glob("step-*")]
-    _, err = launcher.communicate(timeout=120)
+    _, err = launcher.communicate(timeout=SECONDS)
     assert (launcher.returncode, err) == (0, "")
     assert "goes on from step-" in (folder / "log.txt").read_text()
     assert len(jobs(folder.parents[1])) == 1
@@ -159,7 +159,7 @@ def test_a_run_whose_machine_is_taken_without_warning_goes_on_from_its_last_chec
     wait_for(lambda: list((folder / "checkpoints").glob("step-*")), "a checkpoint")
     cores = str(os.cpu_count())
     slurm.run("sbatch", "--partition=urgent", f"--cpus-per-task={cores}", "--output=/dev/null", "--wrap=sleep 1")
-    _, err = launcher.communicate(timeout=120)
+    _, err = launcher.communicate(timeout=SECONDS)
     assert (launcher.returncode, err) == (0, "")
     log = (folder / "log.txt").read_text()
     assert "goes on from step-" in log
@@ -176,7 +176,7 @@ def test_a_run_that_is_out_of_time_too_often_says_so_and_the_same_command_goes_o
     [folder] = [planned.folder for planned in plan(slow_words)]
     wait_for(lambda: rows(folder) > 3, "some steps")
     slurm.run("scancel", "--signal=USR2", jobs(folder.parents[1])[0]["job"])
-    _, err = launcher.communicate(timeout=120)
+    _, err = launcher.communicate(timeout=SECONDS)
     assert launcher.returncode == 1
     told = "slow seed 0: Job not requeued because: timed-out too many times."
     assert f"{told} Give launcher.minutes or launcher.requeues more; the same command goes on with it" in err
@@ -191,11 +191,24 @@ def test_a_cancelled_run_has_failed_and_a_launcher_that_stops_at_the_first_cance
     study = tmp_path / "runs" / "default"
     wait_for(lambda: list(study.glob("slow-*/seed-0/metrics.jsonl")), "the first run")
     slurm.run("scancel", jobs(study)[0]["job"])
-    _, err = launcher.communicate(timeout=120)
+    _, err = launcher.communicate(timeout=SECONDS)
     assert launcher.returncode == 1
     assert "1 of 4 runs failed: slow seed 0: job " in err and "CANCELLED" in err
     assert "stopped before 3 others, which the same command runs" in err
     wait_for(lambda: not slurm.run("squeue", "-h").strip(), "an empty queue")
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_a_run_has_as_many_cores_and_threads_as_it_is_given(
+    run: Run, tiny_words: list[str], tmp_path: Path, cores: int
+) -> None:
+    seen = tmp_path / "seen"
+    told = "{len(os.sched_getaffinity(0))} {__import__('torch').get_num_threads()}"
+    look = f"open({str(seen)!r}, 'w').write(f\"{told}\")"
+    words = [f"cell_modules=[{write_outside_cell(tmp_path / 'looking.py', 'looking', look)}]", "cell=looking"]
+    code, _, err = run(*typed(*tiny_words, *words), "trainer.threads=null", f"launcher.cores={cores}")
+    assert (code, err) == (0, "")
+    assert seen.read_text() == f"{cores} {cores}"
 
 
 def test_what_slurm_refuses_is_one_line(run: Run, tiny_words: list[str]) -> None:
@@ -234,7 +247,7 @@ def test_ctrl_c_leaves_the_jobs_and_says_how_to_end_them(
     [folder] = [planned.folder for planned in plan(slow_words)]
     wait_for(lambda: rows(folder) > 1, "some steps")
     launcher.send_signal(signal.SIGINT)
-    _, err = launcher.communicate(timeout=60)
+    _, err = launcher.communicate(timeout=SECONDS)
     assert launcher.returncode == 130
     assert err.startswith("the jobs go on; `scancel --name=cellwise-default` ends them\n")
     assert slurm.run("squeue", "-h").strip()

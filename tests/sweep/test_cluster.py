@@ -69,6 +69,7 @@ def test_a_job_asks_for_what_the_launcher_says(slurm: Path, tiny_words: list[str
     assert run(plan([*tiny_words, *words, *(f"launcher.{k}={v}" for k, v in settings.items()), *extra])) == []
     asked = dict(re.findall(r"^#SBATCH --(\S+?)(?:=(.*))?$", (slurm / "7.sh").read_text(), re.M))
     assert (asked["partition"], asked["account"], asked["time"], asked["cpus-per-task"]) == ("long", "us", "90", "3")
+    assert "--cpus-per-task=3" in re.search(r"^srun .*$", (slurm / "7.sh").read_text(), re.M)[0]  # type: ignore[index]
     assert (asked["mem"], asked["array"], asked["signal"]) == ("1536MB", "0-1%1", "USR2@60")
     assert (asked["requeue"], asked["job-name"]) == ("", "cellwise-mine")
     assert (asked["qos"], asked["mail-type"]) == ("high", "END")

@@ -83,6 +83,7 @@ def test_of_five_jobs_one_raises_and_one_exits_hard_and_the_others_finish(comman
     assert (tmp_path / "jobs" / "4" / ".hydra" / "overrides.yaml").read_text() == "- +x=4\n"
 
 
+@pytest.mark.slow
 def test_a_job_that_is_killed_or_takes_too_long_has_failed(command: list[str], tmp_path: Path) -> None:
     done = run([*command, "hydra.launcher.timeout_minutes=0.05", "+x=hangs,is_killed,2"], tmp_path)
     assert done.returncode == 1
@@ -105,6 +106,7 @@ def test_a_sweeper_gets_what_the_jobs_returned_in_their_order(command: list[str]
     assert done.stdout.splitlines()[-1] == "[9, 1, 4] [['+x=3'], ['+x=1'], ['+x=2']]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_a_launcher_that_ends_takes_its_jobs_with_it(command: list[str], tmp_path: Path, sent: signal.Signals) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -59,7 +59,7 @@ def twelve(write_cell: Callable[..., Path], tmp_path: Path) -> list[str]:
 def test_of_twelve_runs_four_break_in_four_ways_and_are_named_and_run_again(
     twelve: list[str], tiny_words: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    limits = ["launcher.jobs=3", "launcher.timeout_minutes=0.2", "launcher.memory_gb=4"]
+    limits = ["launcher.jobs=3", "launcher.timeout_minutes=0.5", "launcher.memory_gb=4"]
     words = ["train", "-m", *limits, *tiny_words, *twelve]
     runs = {run.config["cell"]["name"]: run.folder for run in plan([*tiny_words, *twelve])}
 
@@ -76,7 +76,7 @@ def test_of_twelve_runs_four_break_in_four_ways_and_are_named_and_run_again(
     assert all(f"{name} seed 1: " in err for name in bad)
     assert status(runs["raising"]) == ("failed", "AssertionError: one two")
     assert status(runs["leaving"]) == ("failed", "its process ended with exit code 3 before the run was finished")
-    assert status(runs["hanging"])[1] == "timed out after 12 s; the same command goes on from its last checkpoint"
+    assert status(runs["hanging"])[1] == "timed out after 30 s; the same command goes on from its last checkpoint"
     assert str(status(runs["hoarding"])[1]).startswith("out of memory: it held ")
     assert "Traceback" in (runs["raising"] / "log.txt").read_text()  # and it is not on the screen
     stamps = {name: folder / "summary.json" for name, folder in runs.items() if name not in bad}
@@ -275,6 +275,7 @@ def test_a_run_of_another_launcher_is_waited_for_and_taken_over_when_that_dies(
     assert "goes on from step-" in (run.folder / "log.txt").read_text()
 
 
+@pytest.mark.slow
 def test_a_failure_of_another_launcher_is_told_and_not_tried_again(
     tiny_words: list[str], write_cell: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -299,6 +300,7 @@ def test_a_sweep_stops_after_as_many_failures_as_it_is_told(
     assert [result.status for result in execute(runs, jobs=1, failures=failures)] == ["failed"] * ran
 
 
+@pytest.mark.slow
 def test_a_run_that_holds_too_much_memory_is_ended_and_says_so(
     tiny_words: list[str], write_cell: Callable[..., Path]
 ) -> None:
@@ -360,11 +362,11 @@ def test_runs_on_gpus_have_one_each_or_as_many_as_they_have_devices(
 
         def __init__(self, run: PlannedRun, place: int, threads: int, environment: Mapping[str, str]):
             self.run, self.place = run, place
-            self.process = SimpleNamespace(sentinel=0, pid=0)
+            self.process = SimpleNamespace(sentinel=0, pid=0, exitcode=0, is_alive=lambda: False)
             seen.append(environment["CUDA_VISIBLE_DEVICES"])
 
-        def has_ended(self) -> bool:
-            return True
+        def listen(self) -> list[Mapping[str, Any]]:
+            return []
 
         def kill(self, after_seconds: float) -> None:
             pass
@@ -374,3 +376,25 @@ def test_runs_on_gpus_have_one_each_or_as_many_as_they_have_devices(
     runs = plan([*tiny_words, "trainer=gpu", f"trainer.devices={devices}", "seed=range(4)"])
     execute(runs, jobs=jobs)
     assert seen == expected.split()
+
+
+def test_what_a_run_says_last_is_heard_however_much_it_said_before(
+    tiny_words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A launcher that is slow, on a busy machine, reads long after the run has ended."""
+    [run] = plan([*tiny_words, "trainer.max_steps=300", "trainer.max_epochs=300"])
+    turn = pool._Pool.turn
+
+    def slowly(self: Any) -> bool:
+        time.sleep(1.5)
+        return turn(self)
+
+    monkeypatch.setattr(pool._Pool, "turn", slowly)
+    rows: list[int] = []
+
+    def watch(run: PlannedRun, row: Mapping[str, Any]) -> None:
+        rows.append(row["step"])
+
+    (result,) = pool.execute(PlanSource([run]), LauncherSettings(), finished=lambda result: None, watch=watch)
+    assert result.status == "finished"
+    assert rows[-1] == 300 and set(range(1, 301)) <= set(rows)

@@ -74,6 +74,7 @@ def test_two_processes_learn_what_one_learns_and_hold_the_same_weights(
     assert one.parent.name == two.parent.name  # it is the same run
 
 
+@pytest.mark.slow
 def test_cut_off_within_an_epoch_and_after_it_two_processes_end_with_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,6 +92,7 @@ def test_cut_off_within_an_epoch_and_after_it_two_processes_end_with_the_same_bi
     assert bits(folder) == bits(whole)
 
 
+@pytest.mark.slow
 def test_a_repetition_has_as_many_processes_and_the_same_bits(tmp_path: Path) -> None:
     early = ("trainer.patience=2", "optim.learning_rate=0", "trainer.max_epochs=9")  # and stops when all know it
     folder = train(compose_config([*LANGUAGE, *early, TWO, f"runs_dir={tmp_path}"])).folder
@@ -98,6 +100,7 @@ def test_a_repetition_has_as_many_processes_and_the_same_bits(tmp_path: Path) ->
     assert rerun(folder)[:2] == (None, [])
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_as_many_processes_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         cut_before(patch, 2)
@@ -124,6 +127,7 @@ def test_what_can_not_be_shared_is_refused_before_anything_is_written(word: str,
 RANK_1 = "__import__('torch').distributed.is_initialized() and __import__('torch').distributed.get_rank() == 1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
@@ -160,6 +164,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
     return bits(train(compose_config([*LONGER, f"runs_dir={tmp_path_factory.mktemp('whole')}"])).folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed_by", [signal.SIGKILL, signal.SIGTERM])
 def test_killed_from_outside_it_leaves_no_process_and_ends_with_the_same_bits(
     whole: tuple[Any, ...], tmp_path: Path, killed_by: signal.Signals
@@ -184,6 +189,7 @@ def test_killed_from_outside_it_leaves_no_process_and_ends_with_the_same_bits(
     assert bits(folder) == whole
 
 
+@pytest.mark.slow
 def test_a_run_of_a_sweep_may_have_two_processes_too(tmp_path: Path) -> None:
     runs = plan([*MEMORY, TWO, f"runs_dir={tmp_path}"])
     (result,) = pool.execute(PlanSource(runs), LauncherSettings(jobs=1), finished=lambda result: None)

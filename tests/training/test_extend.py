@@ -49,7 +49,18 @@ LENGTHS: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
 def test_an_extended_run_has_the_bits_of_one_that_long_from_the_start(
     words: tuple[str, ...], name: str, tmp_path: Path
 ) -> None:
-    shorter, longer, same = LENGTHS[name]
+    ends_alike(words, *LENGTHS[name], tmp_path)
+
+
+@pytest.mark.slow
+def test_an_extended_run_of_two_processes_too(tmp_path: Path) -> None:
+    ends_alike(MEMORY, ("trainer.devices=2",), {"epochs": 3}, "trainer.max_epochs=3", tmp_path)
+
+
+def ends_alike(
+    words: tuple[str, ...], shorter: tuple[str, ...], longer: dict[str, Any], same: str, tmp_path: Path
+) -> None:
+    """A shorter run that is extended, against one that was that long from the start."""
 
     def config(place: str, *more: str) -> dict[str, Any]:
         return compose_config([*words, *shorter, *more, "trainer.checkpoint_every_seconds=60", f"runs_dir={place}"])

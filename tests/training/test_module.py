@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from cellwise.cells.registry import build_cell
+from cellwise.errors import CellwiseError
 from cellwise.tasks import build_task
 from cellwise.tasks.contract import Learned, Task
+from cellwise.tasks.language.task import LanguageTask
 from cellwise.training.module import TrainingModule
 from cellwise.training.seeds import reseed
 from cellwise.training.selection import Selection
@@ -170,3 +174,32 @@ def test_a_task_that_carries_nothing_is_trained_alike(tiny: Tiny, tmp_path: Path
     task.learn = forgetful  # type: ignore[method-assign]
     found, _ = fitted(task, network, tmp_path, max_steps=3, num_sanity_val_steps=0, limit_val_batches=0)
     assert len(found) == 3
+
+
+@pytest.mark.parametrize("every", [2, 5])
+def test_a_loss_that_is_lost_between_two_rows_ends_the_run_at_the_next(tiny: Tiny, every: int, rows_of: Rows) -> None:
+    lost = ("optim=sgd", "optim.learning_rate=1e38", "optim.clip_norm=null", "trainer.max_steps=50")
+    with pytest.raises(CellwiseError, match=f"train_nll_nats is (inf|nan) at step {every};"):
+        train(tiny(*lost, f"trainer.log_every_steps={every}"))
+
+
+def test_weights_from_before_the_loss_was_lost_are_tested(
+    tiny: Tiny, rows_of: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn = LanguageTask.learn
+    seen: list[float] = []
+
+    def lose(task: LanguageTask, network: Any, batch: Any, state: Any) -> Learned:
+        learned = learn(task, network, batch, state)
+        seen.append(float(learned.loss.detach()))
+        return learned._replace(loss=learned.loss * (float("nan") if len(seen) == 3 else 1.0))
+
+    monkeypatch.setattr(LanguageTask, "learn", lose)
+    outcome = train(tiny("trainer.max_steps=6", "trainer.validate_every_steps=1", "trainer.non_finite=go_on"))
+    values = [row["validation_perplexity"] for row in rows_of(outcome.folder) if "validation_perplexity" in row]
+    assert None not in values[:2]
+    assert values[2:] == [None] * 4
+    result = json.loads((outcome.folder / "summary.json").read_text())
+    assert result["selected_step"] == 2
+    assert math.isfinite(result["value"])
+    assert "diverged" not in outcome.note

@@ -120,7 +120,15 @@ def long_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], tuple
     return words, bits(train(compose_config([*words, f"runs_dir={tmp_path_factory.mktemp('whole')}"])).folder)
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGUSR2])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        signal.SIGKILL,
+        signal.SIGTERM,
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(signal.SIGUSR2, marks=pytest.mark.slow),
+    ],
+)
 def test_stopped_from_outside_it_ends_with_the_same_bits(
     sent: signal.Signals, long_run: tuple[list[str], tuple[Any, ...]], tmp_path: Path
 ) -> None:

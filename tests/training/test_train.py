@@ -17,7 +17,6 @@ from cellwise.cells.registry import build_cell
 from cellwise.errors import CellwiseError
 from cellwise.records.identity import run_folder
 from cellwise.tasks import build_task
-from cellwise.tasks.contract import Learned
 from cellwise.tasks.language.network import LanguageModel
 from cellwise.tasks.language.task import LanguageTask
 from cellwise.training.checkpoint import saved
@@ -170,13 +169,6 @@ def test_a_loss_that_is_lost_ends_the_run_with_one_line(tiny: Tiny) -> None:
     assert str(caught.value) in (folder / "log.txt").read_text()
 
 
-@pytest.mark.parametrize("every", [2, 5])
-def test_a_loss_that_is_lost_between_two_rows_ends_the_run_at_the_next(tiny: Tiny, every: int, rows_of: Rows) -> None:
-    lost = ("optim=sgd", "optim.learning_rate=1e38", "optim.clip_norm=null", "trainer.max_steps=50")
-    with pytest.raises(CellwiseError, match=f"train_nll_nats is (inf|nan) at step {every};"):
-        train(tiny(*lost, f"trainer.log_every_steps={every}"))
-
-
 def test_a_run_may_go_on_without_its_loss_and_is_told_as_diverged(tiny: Tiny, rows_of: Rows) -> None:
     lost = ("optim=sgd", "optim.learning_rate=1e38", "optim.clip_norm=null", "trainer.max_steps=5")
     with pytest.raises(CellwiseError, match=r"type trainer\.non_finite=go_on to go on all the same"):
@@ -188,27 +180,6 @@ def test_a_run_may_go_on_without_its_loss_and_is_told_as_diverged(tiny: Tiny, ro
     assert losses[1:] == [None] * 4
     assert (info(outcome.folder)["status"], summary(outcome.folder)["value"]) == ("finished", None)
     assert "goes on" not in (outcome.folder / "log.txt").read_text()  # the one that was stopped had no checkpoint yet
-
-
-def test_weights_from_before_the_loss_was_lost_are_tested(
-    tiny: Tiny, rows_of: Rows, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    learn = LanguageTask.learn
-    seen: list[float] = []
-
-    def lose(task: LanguageTask, network: Any, batch: Any, state: Any) -> Learned:
-        learned = learn(task, network, batch, state)
-        seen.append(float(learned.loss.detach()))
-        return learned._replace(loss=learned.loss * (float("nan") if len(seen) == 3 else 1.0))
-
-    monkeypatch.setattr(LanguageTask, "learn", lose)
-    outcome = train(tiny("trainer.max_steps=6", "trainer.validate_every_steps=1", "trainer.non_finite=go_on"))
-    values = [row["validation_perplexity"] for row in rows_of(outcome.folder) if "validation_perplexity" in row]
-    assert None not in values[:2]
-    assert values[2:] == [None] * 4
-    assert summary(outcome.folder)["selected_step"] == 2
-    assert math.isfinite(summary(outcome.folder)["value"])
-    assert "diverged" not in outcome.note
 
 
 def test_a_run_that_stops_early_says_so_and_its_progress_is_complete(tiny: Tiny, rows_of: Rows) -> None:

@@ -1,7 +1,7 @@
 """How often the intervals of `cellwise.compare` hold the truth, by simulation: what "95 %" is worth at a few runs.
 
 `coverage.csv` holds the answer for every interval, number of runs and kind of scores; `docs/statistics.md` and the
-report state it from there. `make coverage` simulates it anew (about five minutes).
+report state it from there. `make coverage` simulates it anew (about ten minutes).
 
 Scores are normal, or skewed: lognormal with sd 1 of the logarithm, which is more than most test scores are. Two cells
 have different scatter; seeds that pair correlate by 0.5.

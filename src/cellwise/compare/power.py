@@ -103,8 +103,9 @@ def _power(shift: float, n: int, alpha: float) -> float:
     """Power of the two-sided t-test with ``n - 1`` degrees of freedom at noncentrality ``shift``."""
     critical = stats.t.isf(alpha / 2, n - 1)
     upper = float(stats.nct.sf(critical, n - 1, shift))
-    # Past 5 the far tail is below 1e-8, and scipy 1.17 returns NaN for it.
-    return upper + (float(stats.nct.cdf(-critical, n - 1, shift)) if shift < 5 else 0.0)
+    # Past 5 the far tail is below 1e-8. Before that scipy 1.17 returns NaN for it where it is below 1e-15.
+    far = float(stats.nct.cdf(-critical, n - 1, shift)) if shift < 5 else 0.0
+    return upper + (far if math.isfinite(far) else 0.0)
 
 
 def _checked(sd: float, power: float, alpha: float) -> None:

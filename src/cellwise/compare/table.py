@@ -16,7 +16,7 @@ from cellwise.compare.coverage import worth
 from cellwise.compare.groups import Group, flat, group_runs, refusals
 from cellwise.compare.numbers import short
 from cellwise.compare.statistics import interquartile_mean, mean_interval
-from cellwise.compare.tuning import chosen, said_of_tuning, tuned_keys
+from cellwise.compare.tuning import chosen, said_of_tuning, tuned_keys, unequal_tries
 from cellwise.compare.verdict import UNTUNED, Scale, Scores, Verdict, judge
 from cellwise.records.identity import what_counts
 from cellwise.records.schema import Direction, Summary
@@ -179,6 +179,8 @@ def compare_group(group: Group, record: TuningRecord | None = None, left_out: st
     verdict = judge([Scores(row.label, row.values) for row in rows], scale, floors, _tuning(group, record))
     if left_out:
         verdict = verdict.with_caveat(left_out)
+    if record is None and (said := unequal_tries(_one_each(group))):
+        verdict = verdict.with_caveat(said)
     for said in group.crossed:
         verdict = verdict.with_caveat(f"Compared all the same, though {said}.")
     return Comparison(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from cellwise.records.store import RunRecord, Study
@@ -46,6 +47,18 @@ def said_of_tuning(record: TuningRecord, runs: Iterable[RunRecord]) -> str | Non
         f"The cells were tuned unequally ({_few([*trials, *none])}{differ}): "
         "a difference between rows may come from that."
     )
+
+
+def unequal_tries(runs: Iterable[RunRecord]) -> str:
+    """Say that some cells are here with more configurations than others; "" where all have as many.
+
+    Whoever takes the best of several rows has tuned the cell with more of them more.
+    """
+    tries = Counter(cell for cell, _ in {(run.cell, run.identity) for run in runs})
+    if len(set(tries.values())) < 2:
+        return ""
+    counted = _few([f"{cell} {number}" for cell, number in sorted(tries.items())])
+    return f"Cells are here with unequal numbers of configurations ({counted}): the best of more is tuned more."
 
 
 def tuned_keys(record: TuningRecord) -> set[str]:

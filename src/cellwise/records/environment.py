@@ -22,12 +22,19 @@ def versions() -> dict[str, str]:
     }
 
 
+# What decides a result besides the cell, which has a hash of its own. A page, a command or another cell does not:
+# editing one of those must neither end a resume nor split a comparison.
+_DECIDES = ("cells/activations.py", "cells/contract.py", "data", "network", "recurrent", "tasks", "training")
+
+
 @cache
 def code_sha256() -> str:
-    """Return the hash of every Python file of this package: the code besides the cell's own."""
+    """Return the hash of the Python files that decide a result, besides the cell's own code."""
     package = Path(__file__).resolve().parents[1]
+    places = [package / name for name in _DECIDES]
+    files = [path for place in places for path in ([place] if place.is_file() else sorted(place.rglob("*.py")))]
     digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
+    for path in files:
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

@@ -163,4 +163,5 @@ def _busy(folder: Path) -> BeingRunError:
 
 
 def _path(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.lease")
+    whole = Path(os.path.abspath(folder))  # "." has no name
+    return whole.with_name(f".{whole.name}.lease")

@@ -7,6 +7,7 @@ from statistics import fmean
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -29,7 +30,10 @@ def render_tuning(record: TuningRecord, console: Console | None = None) -> None:
     unit = f" ({record.unit})" if record.unit else ""
     heading = f"Tuned: best validation {record.objective.replace('_', ' ')}{unit} of each cell, {better}"
     console.print(Text(heading, style="bold"))
-    console.print(_table(record.tuned))
+    table = _table(record.tuned)
+    # As wide as it must be: where the terminal is narrower it breaks the lines, and no name or number is cut off.
+    table.width = Measurement.get(console, console.options.update(max_width=1000), table).maximum
+    console.print(table, crop=False)
     for line in importance_lines(record.tuned):
         console.print(Text(line), soft_wrap=True)
 

@@ -20,8 +20,6 @@ from cellwise.sweep.plan import PlannedRun
 Status = Literal["finished", "skipped", "failed", "pruned"]
 Said = Literal["finished", "skipped", "failed", "pruned", "busy"]  # busy: another process makes this run
 GRACE_SECONDS = 5.0  # between asking a run to end and killing it: a step and a checkpoint
-# Where a process is gone and its pipe has not ended, a grandchild holds the other end.
-_LAST_WORDS_SECONDS = 1.0
 
 
 @dataclass
@@ -43,32 +41,27 @@ class Child:
     share: float = 0.0
     told: tuple[Said, str] | None = None
     heard: bool = False  # the pipe is at its end: nothing more will come
-    gone: float | None = None  # since when its process is
 
     @property
     def seconds(self) -> float:
         """For how long it has been running."""
         return time.monotonic() - self.started
 
-    def listen(self) -> Mapping[str, Any] | None:
-        """Take one message, waiting for it; returns the row of metrics that it held, if any."""
-        try:
-            kind, value = self.pipe.recv()
-        except (EOFError, OSError):
-            self.heard = True
-            return None
-        if kind == "row":
-            self.share, row = value
-            return dict(row)
-        self.told = (kind, value)
-        return None
-
-    def has_ended(self) -> bool:
-        """Whether its process is gone and said all that it had to say."""
-        if self.process.is_alive():
-            return False
-        self.gone = self.gone or time.monotonic()
-        return self.heard or time.monotonic() - self.gone > _LAST_WORDS_SECONDS
+    def listen(self) -> list[Mapping[str, Any]]:
+        """Take all that it has said so far; returns the rows of metrics among it."""
+        rows = []
+        while not self.heard and self.pipe.poll():
+            try:
+                kind, value = self.pipe.recv()
+            except (EOFError, OSError):
+                self.heard = True
+                break
+            if kind == "row":
+                self.share, row = value
+                rows.append(row)
+            else:
+                self.told = (kind, value)
+        return rows
 
     def ask_to_end(self) -> None:
         """Let it finish its step, write a checkpoint and close its mirror."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any, Literal
@@ -198,11 +198,13 @@ class _Pool:
         sentinels = [child.process.sentinel for child in self.running.values()]
         for ready in wait([*by_pipe, *sentinels], timeout=seconds):
             if ready in by_pipe:
-                number, child = by_pipe[ready]
-                row = child.listen()
-                reason = self._watch(child.run, row) if row is not None else None
-                if reason is not None:
-                    self._end_one(number, "pruned", reason)
+                self._hear(*by_pipe[ready])
+
+    def _hear(self, number: int, child: Child) -> None:
+        for row in child.listen():
+            reason = self._watch(child.run, row)
+            if reason is not None:
+                self._end_one(number, "pruned", reason)
 
     def _end_overdue(self) -> None:
         minutes = self._launcher.timeout_minutes
@@ -240,8 +242,10 @@ class _Pool:
                 self._again.append((number, run))
 
     def _reap(self) -> None:
-        for number, child in list(self._ended()):
-            if self.running.pop(number, None) is None:  # the end of one before it stopped the others
+        gone = [(number, child) for number, child in self.running.items() if not child.process.is_alive()]
+        for number, child in gone:
+            self._hear(number, child)  # its last words, which lie in the pipe however long it is gone
+            if self.running.pop(number, None) is None:  # they, or the end of another, have ended it already
                 continue
             child.kill(0.0)
             status, note = child.told or ("failed", child.ending())
@@ -254,9 +258,6 @@ class _Pool:
                 if child.told is None:  # it could not write its own end
                     mark_ended(child.run.folder, "failed", note)
                 self._end(number, Result(child.run, status, note, child.seconds))
-
-    def _ended(self) -> Iterator[tuple[int, Child]]:
-        return ((number, child) for number, child in self.running.items() if child.has_ended())
 
     def _end(self, number: int, result: Result) -> None:
         self.results[number] = result

@@ -161,6 +161,7 @@ def sbatch_parameters(settings: SlurmSettings, run: PlannedRun, name: str) -> di
         "slurm_account": settings.account,
         "timeout_min": settings.minutes,
         "cpus_per_task": settings.cores,
+        "slurm_srun_args": [f"--cpus-per-task={settings.cores}"],  # since 22.05 a step no longer inherits it
         "mem_gb": settings.memory_gb,
         "gpus_per_node": gpus or None,
         "slurm_array_parallelism": settings.at_once,

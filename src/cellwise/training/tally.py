@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from cellwise.errors import CellwiseError
+from cellwise.errors import RunFailedError
 from cellwise.tasks.contract import Learned
 
 Row = dict[str, float | int]
@@ -56,11 +56,11 @@ def require_finite(row: Mapping[str, float], step: int) -> None:
     """Refuse to go on with a loss that is lost.
 
     Raises:
-        CellwiseError: a number of the row is infinite or NaN.
+        RunFailedError: a number of the row is infinite or NaN.
     """
     for name, value in row.items():
         if not abs(value) < float("inf"):
-            raise CellwiseError(
+            raise RunFailedError(
                 f"{name} is {value} at step {step}; lower optim.learning_rate or optim.clip_norm, or "
                 "type trainer.non_finite=go_on to go on all the same"
             )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from cellwise.budget import Shape, shape_of
@@ -106,14 +108,16 @@ def recurrent_shapes(config: Mapping[str, Any], hidden_size: int) -> list[Shape]
 
 
 def pin(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the data's configuration, a text of the user's own with its checksum.
+    """Return the data's configuration, a text of the user's own with its checksum and its whole path.
 
     Raises:
         CellwiseError: a text that is missing, empty or not UTF-8.
     """
     if data.get("name") != "text" or not data.get("path") or data.get("sha256"):
         return dict(data)
-    return {**data, "sha256": read_own(str(data["path"])).sha256}
+    path = Path(str(data["path"])).expanduser()
+    # Absolute: a run that is repeated from another folder finds its text. Where it lies is no part of what the run is.
+    return {**data, "path": os.path.abspath(path), "sha256": read_own(str(path)).sha256}
 
 
 def _data(data: Mapping[str, Any], level: str) -> Sentences | TextSettings:
