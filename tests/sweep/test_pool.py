@@ -252,6 +252,7 @@ def test_two_launchers_on_one_folder_share_its_runs(tiny_words: list[str], tmp_p
         assert sum(line.startswith(("finished ", "skipped ")) for line in lines) == 8
 
 
+@pytest.mark.slow
 def test_a_run_of_another_launcher_is_waited_for_and_taken_over_when_that_dies(
     tiny_words: list[str], tmp_path: Path
 ) -> None:
