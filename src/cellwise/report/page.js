@@ -1,7 +1,6 @@
 "use strict";
 // Draws every figure of the page from the embedded JSON, in the page's own colours, light or dark.
 (() => {
-  const figures = JSON.parse(document.getElementById("figures").textContent);
   const config = {
     responsive: true,
     displaylogo: false,
@@ -40,9 +39,10 @@
     });
   };
 
-  const redraws = [];
-  for (const place of document.querySelectorAll("[data-figure]")) {
-    const variants = figures[place.dataset.figure];
+  let redraws = [];
+
+  // Puts the choice between a figure's variants above it and returns what draws the chosen one.
+  const variantsOf = (place, variants) => {
     let shown = 0;
     if (variants.length > 1) {
       const choices = document.createElement("div");
@@ -62,9 +62,18 @@
       choices.append(...buttons);
       place.before(choices);
     }
-    redraws.push(() => draw(place, variants[shown]));
-  }
+    return () => draw(place, variants[shown]);
+  };
+
   const drawAll = () => Promise.all(redraws.map((redraw) => redraw()));
-  drawAll().then(() => { document.documentElement.dataset.drawn = redraws.length; });
+
+  // Draws the figures of the content that stands in the page now; called again whenever it has changed.
+  const mount = (figures) => {
+    redraws = [...document.querySelectorAll("[data-figure]")].map((place) => variantsOf(place, figures[place.dataset.figure]));
+    return drawAll().then(() => { document.documentElement.dataset.drawn = redraws.length; });
+  };
+
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+  window.cellwise = { mount };
+  mount(JSON.parse(document.getElementById("figures").textContent));
 })();

@@ -39,6 +39,17 @@ class Section:
     unread: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Content:
+    """What changes while runs write: the HTML between the page's frame, and every figure by its place there.
+
+    A figure is the list of its variants, each a Plotly figure as plain JSON values with a ``label``.
+    """
+
+    html: Markup
+    figures: dict[str, list[dict[str, Any]]]
+
+
 def write_page(study: Study, path: Path, across: Collection[Ground] = ()) -> Path:
     """Write the study's page to ``path`` and return it.
 
@@ -64,21 +75,24 @@ def write_page(study: Study, path: Path, across: Collection[Ground] = ()) -> Pat
 def render_page(study: Study, across: Collection[Ground] = ()) -> str:
     """Return the HTML of a study's page."""
     here = resources.files("cellwise.report")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters["short"] = short
-    environment.globals.update(scores=scores, rate=rate, to_spread=to_spread)
-    template = environment.from_string((here / "page.html.j2").read_text(encoding="utf-8"))
-    sections = [section(comparison) for comparison in compare(study, across)]
-    return template.render(
+    content = page_content(study, across)
+    return _template("page.html.j2").render(
         study=study,
-        sections=sections,
-        refusals=not_compared(study, across),
-        runs=study.runs,
+        content=content,
         css=_as_it_is(here / "page.css"),
         script=_as_it_is(here / "page.js"),
         plotly=_as_it_is(resources.files("plotly") / "package_data" / "plotly.min.js"),
-        figures=embedded_json(page_figures(sections)),
+        figures=embedded_json(content.figures),
     )
+
+
+def page_content(study: Study, across: Collection[Ground] = ()) -> Content:
+    """Return what a study's page shows; the rest of the page is the same for every study and moment."""
+    sections = [section(comparison) for comparison in compare(study, across)]
+    html = _template("content.html.j2").render(
+        study=study, sections=sections, refusals=not_compared(study, across), runs=study.runs
+    )
+    return Content(Markup(html), page_figures(sections))
 
 
 def section(comparison: Comparison) -> Section:
@@ -135,6 +149,13 @@ def _stored_views(comparison: Comparison) -> tuple[list[dict[str, list[tuple[int
                     by_label = found.setdefault((name, kind_of(view)), {})
                     by_label.setdefault(label, []).append((run.seed, view))
     return list(found.values()), tuple(unread)
+
+
+def _template(name: str) -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters["short"] = short
+    environment.globals.update(scores=scores, rate=rate, to_spread=to_spread)
+    return environment.from_string((resources.files("cellwise.report") / name).read_text(encoding="utf-8"))
 
 
 def _as_it_is(file: Traversable) -> Markup:
