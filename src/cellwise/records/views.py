@@ -2,7 +2,7 @@
 
 A view is one file ``<name>.json`` (title, the question it answers, axes with units) and, where it has
 arrays, one file ``<name>.npz`` beside it. The report and the loggers draw any view of any task from its
-kind alone.
+kind alone. ``about`` says whether it shows what was learnt of the task or the inside of the cell.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from cellwise.records.plain import as_json, from_plain, read_json, to_plain
 SCHEMA = 1
 Scale: TypeAlias = Literal["linear", "log", "category"]
 Role: TypeAlias = Literal["measured", "optimum", "floor"]
+About: TypeAlias = Literal["task", "cell"]
 Array: TypeAlias = npt.NDArray[Any]
 
 
@@ -78,6 +79,7 @@ class Curves:
     x: Axis
     y: Axis
     series: tuple[Series, ...]
+    about: About = "task"
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +91,7 @@ class Distribution:
     question: str
     value: Axis
     samples: Mapping[str, Array]
+    about: About = "task"
 
     def __post_init__(self) -> None:
         samples = {group: np.asarray(values) for group, values in self.samples.items()}
@@ -111,6 +114,7 @@ class Heatmap:
     x_values: Array
     y_values: Array
     values: Array
+    about: About = "task"
 
     def __post_init__(self) -> None:
         for field, dimensions in (("x_values", 1), ("y_values", 1), ("values", 2)):
@@ -132,6 +136,7 @@ class Filmstrip:
     times: Array
     rows: tuple[str, ...]
     frames: Array
+    about: About = "task"
 
     def __post_init__(self) -> None:
         _as_array(self, "times", 1)
@@ -158,6 +163,7 @@ class Table:
     question: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str | int | float, ...], ...]
+    about: About = "task"
 
     def __post_init__(self) -> None:
         for number, row in enumerate(self.rows):
@@ -175,6 +181,7 @@ class Text:
     value: Axis
     tokens: tuple[str, ...]
     weights: Array
+    about: About = "task"
 
     def __post_init__(self) -> None:
         _as_array(self, "weights", 1)
