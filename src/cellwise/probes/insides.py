@@ -49,10 +49,16 @@ class Insides:
     states: Mapping[str, list[Tensor]]
     valid: Tensor
 
-    def by_unit(self, store: Mapping[str, list[Tensor]], name: str) -> Tensor:
-        """Return the values at valid steps, (values, hidden): every row, and on images every pixel, is one more."""
-        steps = torch.stack(store[name])
-        return steps.flatten(0, 1)[self.valid.flatten()].reshape(-1, steps.shape[-1])
+    def by_unit(self, store: Mapping[str, list[Tensor]], name: str, *, first: int = 0) -> Tensor:
+        """Return the values at valid steps, (values, hidden): every row, and on images every pixel, is one more.
+
+        Args:
+            store: gates or states.
+            name: in it.
+            first: step to begin with.
+        """
+        steps = torch.stack(store[name][first:])
+        return steps.flatten(0, 1)[self.valid[first:].flatten()].reshape(-1, steps.shape[-1])
 
 
 def places(layers: Layers) -> dict[str, Place]:

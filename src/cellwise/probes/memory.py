@@ -2,7 +2,7 @@
 
 Half-life: a state that is kept to the share f_t at step t has half of itself left after ln 0.5 / mean(ln f_t) steps;
 the mean of logarithms, because over several steps the shares are multiplied. Which gate keeps which state is the
-cell's `retention`.
+cell's `retention`. A sequence's first step is left out: nothing is held before it.
 
 Gradient against lag: the norm of d loss / d s_t by T - t, where the loss is that of the prediction at T alone
 (Hochreiter 1991; Bengio, Simard and Frasconi 1994; Pascanu, Mikolov and Bengio 2013, arXiv 1211.5063, section 2).
@@ -30,10 +30,12 @@ _LEAST_KEPT = 1e-12  # ln 0 would make a unit's half-life 0 for one step at whic
 
 
 def log_kept(insides: Insides) -> Measured:
-    """Return by state and unit the mean of ln f, float64 (hidden,); nothing for a cell without retention."""
-    found = {}
+    """Return by state and unit the mean of ln f, float64 (hidden,); empty without retention or after one step."""
+    found: Measured = {}
+    if len(insides.valid) < 2:
+        return found
     for state, gate in insides.cell.retention.items():
-        kept = insides.by_unit(insides.gates, gate).double().clamp(min=_LEAST_KEPT)
+        kept = insides.by_unit(insides.gates, gate, first=1).double().clamp(min=_LEAST_KEPT)
         found[f"{insides.key}/{state}/log_kept"] = kept.log().mean(0).cpu()
     return found
 
