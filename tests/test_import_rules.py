@@ -102,7 +102,18 @@ def test_comparison_report_and_records_import_no_torch_lightning_hydra_or_pandas
     forbidden = {"torch", "torchmetrics", "pandas", *LIGHTNING, *HYDRA}
     rooms = inside("compare/", "report/", "records/")
     assert breaking(rooms, lambda what: what.split(".")[0] in forbidden) == []
-    assert breaking(lambda name: name != "records/wandb.py", lambda what: what.split(".")[0] == "wandb") == []
+
+
+def test_each_mirror_is_imported_by_who_asks_for_it_alone() -> None:
+    """What W&B and TensorBoard need is in the files of theirs, which only the function that opens them imports."""
+    own = {"wandb": inside("records/mirrors/wandb"), "tensorboard": inside("records/mirrors/tensorboard")}
+    for package, theirs in own.items():
+        assert breaking(lambda name, theirs=theirs: not theirs(name), lambda w, p=package: w.split(".")[0] == p) == []
+    assert (
+        breaking(lambda name: not name.startswith("records/mirrors/"), lambda what: what.split(".")[0] == "PIL") == []
+    )
+    assert not loaded("import cellwise.records.mirrors.attach") & {"wandb", "tensorboard", "PIL", "plotly", "torch"}
+    assert not loaded("import cellwise.records.mirrors.tensorboard") & {"wandb", "tensorflow", "plotly", "torch"}
 
 
 def test_comparison_imports_numpy_and_scipy_alone_of_third_parties() -> None:

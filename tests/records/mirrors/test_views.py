@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
 from cellwise.records.mirrors.attach import attach
@@ -21,7 +21,7 @@ from cellwise.records.mirrors.words import axes, caption
 from cellwise.records.schema import Axis, Column, Curves, RunInfo, Series, Summary, Table, Text, View
 from cellwise.records.writer import RunWriter
 from cellwise.tasks.objective import Objective
-from tests.records.mirrors.leet import final_summary, mirrored, offline_run
+from tests.records.mirrors.leet import mirrored, of_type, offline_run
 
 BAD = "<script>alert(1)</script>"
 ODD: tuple[View, ...] = (
@@ -66,31 +66,31 @@ def written(
 @pytest.mark.parametrize("written", ["wandb"], indirect=True)
 def test_every_kind_is_media_of_wandbs_own(written: tuple[Path, dict[str, View]]) -> None:
     folder, views = written
-    final, files = final_summary(mirrored(folder)), offline_run(folder) / "files"
-    kinds = {key: value["_type"] for key, value in final.items() if key.startswith(("task/", "cell/"))}
+    row, files = of_type(mirrored(folder), "history")[-1]["item"], offline_run(folder) / "files"
+    kinds = {key.removesuffix("._type"): value for key, value in row.items() if key.endswith("._type")}
     assert kinds == {
         **{"task/by_distance": "plotly-file", "task/by_distance_table": "table-file"},
         **{"task/gate": "plotly-file", "task/gate_test": "histogram", "task/units": "image-file"},
         **{"task/film": "video-file", "task/film_table": "table-file", "task/examples": "table-file"},
         **{"task/tokens": "html-file", "task/marked": "html-file", "task/mixed": "table-file"},
-        **{"cell/odd": "plotly-file", "cell/odd_table": "table-file"},
+        **{"cell/odd": "plotly-file", "cell/odd_table": "table-file", "views": "table-file"},
     }
-    with Image.open(files / final["task/units"]["path"]) as image:
+    with Image.open(files / row["task/units.path"]) as image:
         image.verify()
         assert image.format == "PNG"
-    assert final["task/units"]["caption"] == "Units. Which units move? Axes: step, unit, change."
-    with Image.open(files / final["task/film"]["path"]) as film:
+    assert row["task/units.caption"] == "Units. Which units move? Axes: step, unit, change."
+    with Image.open(files / row["task/film.path"]) as film:
         assert (film.format, getattr(film, "n_frames", 1)) == ("GIF", 4)
-    assert final["task/film"]["caption"] == "Rain. Where does it go? Axes: lead time (min), rain (mm/h)."
-    assert json.loads((files / final["task/examples"]["path"]).read_text())["columns"] == [
+    assert row["task/film.caption"] == "Rain. Where does it go? Axes: lead time (min), rain (mm/h)."
+    assert json.loads((files / row["task/examples.path"]).read_text())["columns"] == [
         *("kind", "distance (words)", "probability")
     ]
-    assert json.loads((files / final["task/film_table"]["path"]).read_text())["columns"] == [
+    assert json.loads((files / row["task/film_table.path"]).read_text())["columns"] == [
         *("lead time (min)", "observed", "forecast")
     ]
-    points = json.loads((files / final["cell/odd_table"]["path"]).read_text())
+    points = json.loads((files / row["cell/odd_table.path"]).read_text())
     assert points["data"] == [[BAD, "measured", 1, 0.5, 0.4, 0.6], [BAD, "measured", 10, None, 0.1, 0.3]]
-    listed = json.loads((files / final["views"]["path"]).read_text())["data"]
+    listed = json.loads((files / row["views.path"]).read_text())["data"]
     assert [row[2:] for row in listed] == [[v.title, v.question, ", ".join(axes(v))] for v in views.values()]
 
 

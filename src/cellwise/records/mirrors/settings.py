@@ -38,7 +38,7 @@ def read_loggers(group: Mapping[str, Any]) -> Loggers:
     Raises:
         CellwiseError: an unknown logger or key, or a value that is not allowed.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for name, settings in _one_spelling(group).items():
         if name not in LOGGERS:
             raise unknown("key in 'logger'", name, LOGGERS)

@@ -1,15 +1,17 @@
 """TensorBoard as a mirror of the record: event files in `tensorboard/` of the run's folder, written without torch.
 
 `tensorboard --logdir runs/<study>` names runs by their folder, `<cell>-<8 hex>/seed-<n>/tensorboard`. A run that goes
-on is mirrored anew, from the rows that the record kept, in a file of its own that begins at step 0, so a board that
-watches forgets what came after the checkpoint; the older file is removed. That is what `purge_step` is for, but that
-would also drop the rows of the checkpoint's own step. Times are the run's: its start and the seconds it has trained.
+on is mirrored anew, from the rows that the record kept, in a file of its own that begins at step 0: a board that
+watches forgets what came after the checkpoint. The older file is emptied, not removed, for a board that had not seen
+its end would wait for it for ever. (`purge_step` would spare the copy, and lose the rows of the checkpoint's own step.)
+Times are the run's: its start and the seconds it has trained.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -41,8 +43,7 @@ class TensorboardMirror:
 
     def __init__(self, run: Mirrored):
         folder = run.folder / "tensorboard"
-        for old in folder.glob("events.out.tfevents.*"):
-            old.unlink()
+        _empty(folder)
         self._began = datetime.fromisoformat(run.info.started).timestamp()
         self._step, self._seconds = 0, 0.0
         self._judged = f"validation_{run.objective.metric}"
@@ -89,6 +90,15 @@ class TensorboardMirror:
 
     def _write(self, summary: Proto) -> None:
         self._writer.add_event(Event(step=self._step, wall_time=self._began + self._seconds, summary=summary))
+
+
+def _empty(folder: Path) -> None:
+    """Empty what an earlier start wrote; what was emptied before that, no board waits for."""
+    for old in folder.glob("events.out.tfevents.*"):
+        if old.stat().st_size:
+            os.truncate(old, 0)
+        else:
+            old.unlink()
 
 
 def _session_end(status: Any) -> Proto:

@@ -58,7 +58,7 @@ class WandbMirror:
     name = "W&B"
 
     def __init__(self, run: Mirrored, settings: WandbSettings):
-        mode = settings.mode or os.environ.get("WANDB_MODE") or "offline"
+        mode: Any = settings.mode or os.environ.get("WANDB_MODE") or "offline"
         folder = run.folder / "wandb"
         _remove_older(folder)
         try:
