@@ -106,12 +106,12 @@ def test_comparison_report_and_records_import_no_torch_lightning_hydra_or_pandas
 
 def test_each_mirror_is_imported_by_who_asks_for_it_alone() -> None:
     """What W&B and TensorBoard need is in the files of theirs, which only the function that opens them imports."""
-    own = {"wandb": inside("records/mirrors/wandb"), "tensorboard": inside("records/mirrors/tensorboard")}
-    for package, theirs in own.items():
-        assert breaking(lambda name, theirs=theirs: not theirs(name), lambda w, p=package: w.split(".")[0] == p) == []
-    assert (
-        breaking(lambda name: not name.startswith("records/mirrors/"), lambda what: what.split(".")[0] == "PIL") == []
-    )
+
+    def elsewhere(package: str, place: str) -> list[str]:
+        return breaking(lambda name: not name.startswith(place), lambda what: what.split(".")[0] == package)
+
+    assert elsewhere("wandb", "records/mirrors/wandb") == elsewhere("tensorboard", "records/mirrors/tensorboard") == []
+    assert elsewhere("PIL", "records/mirrors/") == []
     assert not loaded("import cellwise.records.mirrors.attach") & {"wandb", "tensorboard", "PIL", "plotly", "torch"}
     assert not loaded("import cellwise.records.mirrors.tensorboard") & {"wandb", "tensorflow", "plotly", "torch"}
 

@@ -214,6 +214,23 @@ def test_a_refusal_of_wandb_is_one_line(run: Mirrored, monkeypatch: pytest.Monke
     assert (given["mode"], given["project"], given["resume"]) == ("online", "mine", None)
 
 
+@pytest.mark.parametrize("mode", ["online", "disabled"])
+def test_what_waits_to_be_uploaded_stays_where_no_new_run_takes_its_place(
+    mode: str, run: Mirrored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = run.folder / "wandb" / "offline-run-20261120_100000-abc" / "run-abc.wandb"
+    waiting.parent.mkdir(parents=True)
+    waiting.touch()
+    if mode == "online":
+        given_to_wandb(monkeypatch, run, WandbSettings("online"))  # refused
+    else:
+        monkeypatch.setenv("WANDB_MODE", "disabled")
+        mirror = WandbMirror(run, WandbSettings())
+        mirror.log({"step": 1, "loss_nats": 0.5})
+        mirror.close(None)
+    assert waiting.exists()
+
+
 def test_online_a_run_that_goes_on_is_resumed_and_one_that_begins_takes_the_place_of_what_was(
     run: Mirrored, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,23 +60,8 @@ class WandbMirror:
     def __init__(self, run: Mirrored, settings: WandbSettings):
         mode: Any = settings.mode or os.environ.get("WANDB_MODE") or "offline"
         folder = run.folder / "wandb"
-        _remove_older(folder)
-        try:
-            self._run = wandb.init(
-                id=_id(folder),
-                project=settings.project or os.environ.get("WANDB_PROJECT") or "cellwise",
-                mode=mode,
-                dir=str(run.folder),
-                name=f"{run.folder.parent.name}-{run.folder.name}",
-                config=_config(run),
-                resume="allow" if run.goes_on and mode == "online" else None,
-                reinit="create_new",  # two runs of one process must not share one W&B run
-                settings=wandb.Settings(silent=True, console="off", disable_git=True),
-                **{key: value for key, value in _place(run).items() if _VARIABLES[key] not in os.environ},
-            )
-        except (wandb.errors.UsageError, wandb.errors.AuthenticationError) as error:
-            first = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-            raise CellwiseError(f"W&B: {first}; run `wandb login`, or keep logger.wandb.mode=offline") from error
+        with _instead_of_older(folder) if mode in ("offline", "online") else nullcontext():
+            self._run = _begin(run, settings, folder, mode)
         self._first = self._run.step if self._run.resumed else 0
         self._step, self._folder = self._first, folder
         self._views: dict[str, View] = {}
@@ -118,6 +103,26 @@ class WandbMirror:
         _require_whole(Path(self._run.dir).parent / "logs" / "debug-internal.log")
 
 
+def _begin(run: Mirrored, settings: WandbSettings, folder: Path, mode: Any) -> Any:
+    """W&B's run, under way."""
+    try:
+        return wandb.init(
+            id=_id(folder),
+            project=settings.project or os.environ.get("WANDB_PROJECT") or "cellwise",
+            mode=mode,
+            dir=str(run.folder),
+            name=f"{run.folder.parent.name}-{run.folder.name}",
+            config=_config(run),
+            resume="allow" if run.goes_on and mode == "online" else None,
+            reinit="create_new",  # two runs of one process must not share one W&B run
+            settings=wandb.Settings(silent=True, console="off", disable_git=True),
+            **{key: value for key, value in _place(run).items() if _VARIABLES[key] not in os.environ},
+        )
+    except (wandb.errors.UsageError, wandb.errors.AuthenticationError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise CellwiseError(f"W&B: {first}; run `wandb login`, or keep logger.wandb.mode=offline") from error
+
+
 def _id(folder: Path) -> str:
     """The W&B id of the run whose files lie there; drawn at random, so that two people's runs never share one."""
     path = folder / "id"
@@ -130,10 +135,18 @@ def _id(folder: Path) -> str:
     return drawn
 
 
-def _remove_older(folder: Path) -> None:
-    """Remove what earlier starts of this run wrote offline: it is written anew, from the record."""
-    for old in (*folder.glob("offline-run-*"), folder / _STAGED):
-        shutil.rmtree(old, ignore_errors=True)  # W&B's own process may live a moment longer than the run
+@contextmanager
+def _instead_of_older(folder: Path) -> Iterator[None]:
+    """Let a run that begins here take the place of what earlier starts wrote offline; that stays if it can't begin."""
+    older = {path: path.rename(path.with_name(f".{path.name}")) for path in folder.glob("offline-run-*")}
+    try:
+        yield
+    except BaseException:
+        for path, aside in older.items():
+            aside.rename(path)
+        raise
+    for path in (*folder.glob(".offline-run-*"), folder / _STAGED):
+        shutil.rmtree(path, ignore_errors=True)  # W&B's own process may live a moment longer than the run
 
 
 def _require_whole(log: Path) -> None:
