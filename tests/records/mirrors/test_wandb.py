@@ -28,7 +28,10 @@ from tests.training.cut_runs import MEMORY, cut_before, folder_of
 
 Tiny = Callable[..., dict[str, Any]]
 Rows = Callable[[Path], list[dict[str, Any]]]
-LONG = ("trainer.max_epochs=1", "data.train_sequences=800", "trainer.log_every_steps=1")
+LONG = (
+    *("trainer.max_epochs=1", "data.train_sequences=800", "trainer.log_every_steps=1"),
+    "trainer.checkpoint_every_seconds=0.2",  # so that there are rows past the last one
+)
 
 
 @pytest.fixture
@@ -129,7 +132,7 @@ def test_killed_and_started_again_it_is_one_folder_with_the_rows_of_the_record(
     started = subprocess.Popen(
         [sys.executable, "-m", "cellwise.cli", "train", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    while not any(path.read_text().count("\n") > 20 for path in tmp_path.glob("runs/*/*/seed-0/metrics.jsonl")):
+    while not any(tmp_path.glob("runs/*/*/seed-0/checkpoints/step-*.ckpt")):
         assert started.poll() is None
         time.sleep(0.01)
     started.send_signal(sent)
@@ -138,6 +141,7 @@ def test_killed_and_started_again_it_is_one_folder_with_the_rows_of_the_record(
     before, kept = offline_run(folder), len(rows_of(folder))
     assert not (folder / "summary.json").exists()
     train(compose_config(words))
+    assert "goes on from step-" in (folder / "log.txt").read_text()
     assert not before.exists() or before == offline_run(folder)  # two starts within one second share a name
     records = mirrored(folder)
     assert history(records) == by_step(rows_of(folder))

@@ -46,8 +46,6 @@ class TensorboardMirror:
         _empty(folder)
         self._began = datetime.fromisoformat(run.info.started).timestamp()
         self._step, self._seconds = 0, 0.0
-        self._judged = f"validation_{run.objective.metric}"
-        self._test = f"test_{run.objective.metric}"
         self._writer = EventFileWriter(str(folder), flush_secs=_FLUSH_SECONDS)
         try:
             self._begin(run, folder)
@@ -57,8 +55,7 @@ class TensorboardMirror:
 
     def _begin(self, run: Mirrored, folder: Path) -> None:
         self._writer.add_event(Event(step=0, session_log=SessionLog(status=SessionLog.START)))
-        metrics = [summary_v2.Metric(self._judged), summary_v2.Metric(self._test)]
-        self._write(summary_v2.hparams_config_pb(hparams=[], metrics=metrics))
+        # No list of hyperparameters and metrics: a board makes one of all its runs, whose cells have different options.
         trial = f"{folder.parents[1].name}/{folder.parent.name}"
         self._write(summary_v2.hparams_pb(dict(_flat(run.config)), trial_id=trial, start_time_secs=self._began))
         self._write(text("config", f"```yaml\n{yaml.safe_dump(dict(run.config), sort_keys=False)}```", "config.yaml"))
