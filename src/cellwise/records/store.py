@@ -67,14 +67,7 @@ class RunRecord:
 
     def read_views(self) -> tuple[dict[str, View], tuple[str, ...]]:
         """Return the views by name, and one line for each view that cannot be read."""
-        views: dict[str, View] = {}
-        unreadable = []
-        for path in sorted((self.path / "views").glob("[!.]*.json")):
-            try:
-                views[path.stem] = load_view(path)
-            except CellwiseError as error:
-                unreadable.append(str(error))
-        return views, tuple(unreadable)
+        return read_views(self.path)
 
 
 @dataclass(frozen=True)
@@ -106,6 +99,18 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
         if isinstance(row, dict):
             rows.append(row)
     return rows
+
+
+def read_views(folder: Path) -> tuple[dict[str, View], tuple[str, ...]]:
+    """Return the views that a run's folder holds, by name, and one line for each that cannot be read."""
+    views: dict[str, View] = {}
+    unreadable = []
+    for path in sorted((folder / "views").glob("[!.]*.json")):
+        try:
+            views[path.stem] = load_view(path)
+        except CellwiseError as error:
+            unreadable.append(str(error))
+    return views, tuple(unreadable)
 
 
 def load_study(folder: Path) -> Study:
