@@ -60,10 +60,9 @@ def _heatmap(what: str, values: Tensor, units: Tensor, tokens: tuple[str, ...], 
     kind, _, name = what.partition("_")
     words = f"{kind} '{name.replace('_', ' ')}'"
     steps = values.shape[1]
-    read = "a text" if tokens else "a sequence"
     return Heatmap(
         name=f"along_sequence_{what}{place.name}",
-        title=f"The {words} of the {len(units)} units whose output varies most, along {read}{place.words}",
+        title=f"The {words} of the {len(units)} units whose output varies most, along one sequence{place.words}",
         question="What does a unit react to, and how long does it hold it?",
         x=Axis("step" if not tokens else "what is read"),
         y=Axis("unit", scale="category"),
