@@ -17,7 +17,7 @@ from cellwise.compare.table import Comparison
 from cellwise.compare.values import Floats
 from cellwise.records.schema import Axis
 from cellwise.records.store import RunRecord
-from cellwise.report.references import look, near, references
+from cellwise.report.references import is_wide, least_of_log, look, near, references
 from cellwise.report.theme import Style, literal
 from cellwise.report.traces import (
     MOST_POINTS,
@@ -77,21 +77,22 @@ def learning_curves(comparison: Comparison, curves: Mapping[str, list[Curve]], a
     """
     style = look(comparison.group)
     most = points_of_a_seed(curves)
+    every = [y for each in curves.values() for curve in each for y in curve.y[np.isfinite(curve.y)].tolist()]
+    wide = is_wide(every)
+    least = max(comparison.least, least_of_log(every)) if wide else comparison.least
     data: list[Trace] = []
     for label in [row.label for row in comparison.rows if row.label in curves]:
-        data += _curve_traces(label, curves[label], against, style[label], comparison.least, most)
+        data += _curve_traces(label, curves[label], against, style[label], least, most)
     xs = [x for trace in data for x in trace["x"] if x is not None]
     ys = [y for trace in data for y in trace["y"] if y is not None]
     right = max(xs, default=1)
-    lines = references(comparison)
+    lines = {name: value for name, value in references(comparison).items() if value > 0 or not wide}
     dashes = reference_dashes({name: name == "optimum" for name in lines})
     shown = near(ys, lines)
     for name, value in lines.items():
         # A floor far away would press the cells into one line: a click on the legend shows it.
         hidden = {} if name in shown else {"visible": "legendonly"}
         data.append(reference(name, [0, right], [value, value], dashes[name], **hidden))
-    heights = [*ys, *shown.values()]
-    wide = bool(heights) and min(heights) > 0 and max(heights) > 8 * min(heights)
     y = Axis(f"validation {comparison.objective.replace('_', ' ')}", comparison.unit, "log" if wide else "linear")
     return figure(
         data,
@@ -99,13 +100,17 @@ def learning_curves(comparison: Comparison, curves: Mapping[str, list[Curve]], a
         xaxis=axis(Axis(AGAINST[against]), rangemode="tozero"),
         yaxis=axis(y),
         hovermode="x unified",
+        meta={"least": numbers([least])[0]},
     )
 
 
-def bands_cut(figure: Figure, least: float) -> str:
-    """Say where bands of learning curves are cut, ``cut at 0``; "" where none is."""
-    cut = any(trace.get("fill") and least in trace["y"] for trace in figure["data"])
-    return f"cut at {short(least)}" if cut else ""
+def bands_cut(figure: Figure) -> str:
+    """Say where bands of learning curves are cut and why; "" where none is."""
+    least = figure["layout"]["meta"]["least"]
+    if least is None or not any(trace.get("fill") and least in trace["y"] for trace in figure["data"]):
+        return ""
+    why = "where the axis ends" if figure["layout"]["yaxis"].get("type") == "log" else "no score can be below"
+    return f"cut at {short(float(least), 2)}: {why}"
 
 
 def points_of_a_seed(curves: Mapping[str, list[Curve]]) -> int:

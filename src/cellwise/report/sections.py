@@ -78,10 +78,8 @@ def sections(study: Study, across: Collection[Ground] = (), target: float | None
     names = Names()
     for kept in ("content", "contents", "figures", "run-records", "provenance", "runs", "compare-runs"):
         names(kept)
-    if len(comparisons) == 1:
-        prefixes = [""]
-    else:
-        prefixes = [names(comparison.title) for comparison in comparisons]
+    # Of one comparison the parts' names are enough; of several each name begins with that of its comparison.
+    prefixes = [""] if len(comparisons) == 1 else [names(comparison.title) for comparison in comparisons]
     each = tuple(
         _section(comparison, prefix, names, record, target)
         for comparison, prefix in zip(comparisons, prefixes, strict=True)
@@ -128,10 +126,11 @@ def _verdict(comparison: Comparison, target: float | None) -> list[tuple[str, Pa
     curves = validation_curves(comparison.group)
     if curves:
         variants = {name: learning_curves(comparison, curves, key) for key, name in AGAINST.items()}
-        cut = bands_cut(next(iter(variants.values())), comparison.least)
+        cut = bands_cut(next(iter(variants.values())))
         most = points_of_a_seed(curves)
         thin = f", of at most {most} points each" if most < MOST_POINTS else ""
-        note = f"Thick lines are means over seeds, bands 95 % intervals{_why(cut)}, thin lines single seeds{thin}."
+        bands = f"bands 95 % intervals{f' ({cut})' if cut else ''}"
+        note = f"Thick lines are means over seeds, {bands}, thin lines single seeds{thin}."
         ended = {curve.status for each in curves.values() for curve in each} - {"finished"}
         note += " A cross is where a run stands or stopped that has not finished." if ended else ""
         panels.append(
@@ -177,8 +176,8 @@ def _cost_table(comparison: Comparison) -> Panel:
         "How large, how fast and how hungry is each cell?",
         heading=heading,
         rows=tuple(rows),
-        note="FLOPs are those of the recurrent layers forward, a time step and example. Throughput, time and memory are "
-        "medians over seeds, and those of the machine and of the engine.",
+        note="FLOPs are those of the recurrent layers forward, a time step and example. Throughput, time and memory "
+        "are medians over seeds, and those of the machine and of the engine.",
     )
 
 
