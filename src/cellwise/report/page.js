@@ -29,48 +29,57 @@
   };
 
   const draw = (place, variant) => {
-    const layout = { ...variant.layout, template: template(), autosize: true };
+    // What the reader zoomed, or switched in the legend, stays while the figure is the same but for its numbers.
+    const layout = { ...variant.layout, template: template(), autosize: true, uirevision: variant.label || "only" };
     return Plotly.react(place, variant.data, layout, config).then(() => {
-      if (variant.frames && !place.dataset.frames) {
-        place.dataset.frames = variant.frames.length;
-        return Plotly.addFrames(place, variant.frames);
-      }
-      return place;
+      if (!variant.frames) return place;
+      const old = place.dataset.frames ? [...Array(Number(place.dataset.frames)).keys()] : [];
+      place.dataset.frames = variant.frames.length;
+      return Plotly.deleteFrames(place, old).then(() => Plotly.addFrames(place, variant.frames));
     });
   };
 
-  let redraws = [];
+  // By place what is drawn there: its variants, and what draws the chosen one.
+  const drawn = new Map();
 
-  // Puts the choice between a figure's variants above it and returns what draws the chosen one.
-  const variantsOf = (place, variants) => {
-    let shown = 0;
-    if (variants.length > 1) {
-      const choices = document.createElement("div");
-      choices.className = "choices";
-      const buttons = variants.map((variant, number) => {
-        const button = document.createElement("button");
-        button.type = "button";
-        button.textContent = variant.label;
-        button.addEventListener("click", () => {
-          shown = number;
-          buttons.forEach((other, k) => other.setAttribute("aria-pressed", String(k === shown)));
-          draw(place, variants[shown]);
-        });
-        button.setAttribute("aria-pressed", String(number === 0));
-        return button;
+  // Puts the choice between a figure's variants above it, the same one as before where it is still there.
+  const prepare = (place, variants) => {
+    const before = drawn.get(place);
+    let shown = Math.max(0, variants.findIndex((variant) => variant.label === before?.chosen().label));
+    before?.choices.remove();
+    const choices = document.createElement("div");
+    choices.className = "choices";
+    choices.hidden = variants.length < 2;
+    const redraw = () => draw(place, variants[shown]);
+    const buttons = variants.map((variant, number) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = variant.label;
+      button.addEventListener("click", () => {
+        shown = number;
+        buttons.forEach((other, k) => other.setAttribute("aria-pressed", String(k === shown)));
+        redraw();
       });
-      choices.append(...buttons);
-      place.before(choices);
-    }
-    return () => draw(place, variants[shown]);
+      button.setAttribute("aria-pressed", String(number === shown));
+      return button;
+    });
+    choices.append(...buttons);
+    place.before(choices);
+    drawn.set(place, { variants, choices, redraw, chosen: () => variants[shown] });
+    return redraw();
   };
 
-  const drawAll = () => Promise.all(redraws.map((redraw) => redraw()));
+  const drawAll = () => Promise.all([...drawn.values()].map(({ redraw }) => redraw()));
 
-  // Draws the figures of the content that stands in the page now; called again whenever it has changed.
+  // Draws the figures of the content that stands in the page now; called again whenever it has changed: a figure whose
+  // variants are the same object as before is left as it is.
   const mount = (figures) => {
-    redraws = [...document.querySelectorAll("[data-figure]")].map((place) => variantsOf(place, figures[place.dataset.figure]));
-    return drawAll().then(() => { document.documentElement.dataset.drawn = redraws.length; });
+    const places = [...document.querySelectorAll("[data-figure]")];
+    [...drawn.keys()].filter((place) => !places.includes(place)).forEach((place) => drawn.delete(place));
+    const changed = places.filter((place) => drawn.get(place)?.variants !== figures[place.dataset.figure]);
+    return Promise.all(changed.map((place) => prepare(place, figures[place.dataset.figure]))).then(() => {
+      document.documentElement.dataset.drawn = places.length;
+    });
   };
 
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);

@@ -76,7 +76,7 @@ def render_page(study: Study, across: Collection[Ground] = ()) -> str:
     """Return the HTML of a study's page."""
     here = resources.files("cellwise.report")
     content = page_content(study, across)
-    return _template("page.html.j2").render(
+    return template("page.html.j2").render(
         study=study,
         content=content,
         css=_as_it_is(here / "page.css"),
@@ -89,7 +89,7 @@ def render_page(study: Study, across: Collection[Ground] = ()) -> str:
 def page_content(study: Study, across: Collection[Ground] = ()) -> Content:
     """Return what a study's page shows; the rest of the page is the same for every study and moment."""
     sections = [section(comparison) for comparison in compare(study, across)]
-    html = _template("content.html.j2").render(
+    html = template("content.html.j2").render(
         study=study, sections=sections, refusals=not_compared(study, across), runs=study.runs
     )
     return Content(Markup(html), page_figures(sections))
@@ -151,7 +151,8 @@ def _stored_views(comparison: Comparison) -> tuple[list[dict[str, list[tuple[int
     return list(found.values()), tuple(unread)
 
 
-def _template(name: str) -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """Return one of the templates beside this file; text is escaped."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["short"] = short
     environment.globals.update(scores=scores, rate=rate, to_spread=to_spread)
