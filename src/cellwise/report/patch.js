@@ -5,6 +5,8 @@
 // The last text is kept as nodes of its own, each tied to its live node. A new text is compared with the last one, never
 // with the page; only what differs between the two is done to the page.
 (() => {
+  // Rows that scripts sort, and put others between, are made anew, in the text's order, to be sorted again.
+  const WHOLE = ["TBODY"];
   const NAMED_BY = ":scope > h1, :scope > h2, :scope > h3, :scope > h4, :scope > summary, :scope > th";
 
   // What makes two nodes of two texts the same thing.
@@ -100,7 +102,11 @@
     const patch = (old, now) => {
       if (old.isEqualNode(now)) return;
       const here = live.get(old);
-      if (old.nodeType === Node.ELEMENT_NODE) {
+      if (WHOLE.includes(old.nodeName)) {
+        here.replaceChildren(...[...now.childNodes].map(copy));
+        attributes(old, now, here);
+        old.replaceChildren(...now.childNodes);
+      } else if (old.nodeType === Node.ELEMENT_NODE) {
         attributes(old, now, here);
         children(old, now, here);
       } else {
