@@ -27,7 +27,7 @@ from cellwise.compare.comparable import Ground, read_grounds
 from cellwise.errors import CellwiseError
 from cellwise.report.hosts import LOCAL, OurHosts, listen
 from cellwise.report.live import Live, LiveIndex, LiveStudy, is_study, studies_of
-from cellwise.report.page import template
+from cellwise.report.page import page_script, template
 
 WAIT_SECONDS = 20.0
 """How long the first request waits for the first look; while there is something to show, nobody waits long."""
@@ -35,7 +35,6 @@ WAIT_SECONDS = 20.0
 SHORT_WAIT_SECONDS = 2.0
 
 _KINDS = {".css": "text/css", ".js": "text/javascript"}
-_STATIC = ("page.css", "page.js", "live.css", "live.js", "patch.js", "plotly.js")
 
 # The page's own scripts alone run, and talk to this server alone. Plotly writes style elements.
 POLICY = (
@@ -129,7 +128,7 @@ def watch_app(watched: Watched, hosts: OurHosts) -> Starlette:
         return RedirectResponse(f"{request.url.path.rpartition('/')[2]}/", 308)
 
     routes = [
-        *(Route(f"/static/{name}", _static(name)) for name in _STATIC),
+        *(Route(f"/static/{name}", _file(name, content)) for name, content in _static().items()),
         *_routes("", page, current, figure),
         *_routes("/study/{name}", page, current, figure),
         Route("/study/{name}", to_the_page),
@@ -207,14 +206,20 @@ class Guard:
         await app(scope, receive, with_headers)
 
 
-def _static(name: str) -> Endpoint:
-    file = resources.files("cellwise.report") / name
-    if name == "plotly.js":
-        file = resources.files("plotly") / "package_data" / "plotly.min.js"
-    content = file.read_bytes()
+def _static() -> dict[str, bytes]:
+    """The files of the page by name: all that is served beside what is made of records."""
+    here = resources.files("cellwise.report")
+    return {
+        **{name: (here / name).read_bytes() for name in ("page.css", "live.css")},
+        **{name: (here / "script" / name).read_bytes() for name in ("patch.js", "live.js")},
+        "page.js": f'"use strict";\n(() => {{\n{page_script()}\n}})();\n'.encode(),
+        "plotly.js": (resources.files("plotly") / "package_data" / "plotly.min.js").read_bytes(),
+    }
+
+
+def _file(name: str, content: bytes) -> Endpoint:
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    kind = _KINDS[Path(name).suffix]
-    return lambda request: _tagged(request, content, tag, kind)
+    return lambda request: _tagged(request, content, tag, _KINDS[Path(name).suffix])
 
 
 def _tagged(request: Request, content: bytes, tag: str, kind: str) -> Response:

@@ -6,11 +6,7 @@
   const ANSWER_MS = 60000; // the first look at a large study takes its time
 
   const by = (id) => document.getElementById(id);
-  const purge = (node) => {
-    if (node.nodeType !== Node.ELEMENT_NODE) return;
-    [node, ...node.querySelectorAll(".js-plotly-plot")].filter((one) => one.data).forEach((one) => Plotly.purge(one));
-  };
-  const content = cellwise.patcher(by("content"), purge);
+  const content = cellwise.patcher(by("content"));
   const status = cellwise.patcher(by("status"));
 
   let tag = null;

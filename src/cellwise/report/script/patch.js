@@ -39,7 +39,7 @@
     return { found, gone: free };
   };
 
-  window.cellwise.patcher = (root, removed = () => {}) => {
+  window.cellwise.patcher = (root) => {
     const last = document.createElement("div");
     const live = new WeakMap([[last, root]]);
 
@@ -79,10 +79,7 @@
       const places = new Map(before.map((node, k) => [node, k]));
       const after = [...now.childNodes];
       const { found, gone } = pairs(before, after);
-      for (const node of gone) {
-        removed(live.get(node));
-        live.get(node).remove();
-      }
+      gone.forEach((node) => live.get(node).remove());
       let furthest = -1;
       let behind = null;
       const kept = after.map((child) => {
