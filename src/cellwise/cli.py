@@ -149,6 +149,24 @@ def status(folder: Annotated[Path, typer.Argument(help="A study's folder of runs
 
 
 @app.command()
+def watch(
+    folder: Annotated[Path, typer.Argument(help="A study's folder of runs, or the folder that holds studies: runs.")],
+    host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 lets others in, without a password.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="0: any free one; default: a free one from 8008 on.")
+    ] = None,
+    across: Annotated[str, typer.Option(help="As of report: data, budget, code.")] = "",
+    open_browser: Annotated[bool, typer.Option("--open", help="Open it in the browser, too.")] = False,
+) -> None:
+    """Show the page of a study live in the browser, on this machine alone unless told; Ctrl-C ends it."""
+    from cellwise.report.watch import serve
+
+    serve(folder, host, port, across, open_browser=open_browser)
+
+
+@app.command()
 def rerun(run: Run) -> None:
     """Repeat a run from its record and report the first difference, or none; the record stays as it is."""
     from cellwise.report.progress import progress_bar

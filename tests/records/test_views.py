@@ -153,3 +153,20 @@ def test_a_damaged_view_is_one_line_that_names_the_file(tmp_path: Path) -> None:
     arrays.write_bytes(arrays.read_bytes()[:100])
     with pytest.raises(CellwiseError, match="not readable as arrays"):
         load_view(path)
+
+
+def test_arrays_that_are_cut_or_altered_anywhere_are_one_line_or_whole(tmp_path: Path) -> None:
+    path = save_view(examples()["heatmap"], tmp_path)
+    arrays = path.with_suffix(".npz")
+    whole = arrays.read_bytes()
+    refused = 0
+    cut = [whole[:length] for length in range(0, len(whole), 7)]
+    altered = [whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :] for at in range(0, len(whole), 3)]
+    for content in [*cut, *altered, b"\0" * 500, b"\x93NUMPY\x01\x00"]:
+        arrays.write_bytes(content)
+        try:
+            load_view(path)
+        except CellwiseError as error:
+            refused += 1
+            assert "\n" not in str(error)
+    assert refused > 0.7 * len(cut + altered)

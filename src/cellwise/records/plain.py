@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 import types
 import typing
 from collections.abc import Mapping
@@ -73,8 +74,13 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # the last of a file that is nothing but brackets
         raise CellwiseError(f"{path}: not readable as JSON ({type(error).__name__}: {error})") from error
+
+
+def readable(text: str) -> str:
+    """Return text that can be written as UTF-8: JSON and the names of files may hold halves of characters."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def as_json(value: Any) -> bytes:
@@ -141,9 +147,13 @@ def _read_scalar(hint: Any, value: Any, where: str) -> Any:
     if hint is float:
         if value is None:
             return math.nan
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, float):
+            return value
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
             return float(value)
         raise _mismatch(where, "a number", value)
+    if hint is str and isinstance(value, str):
+        return readable(value)
     if isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
     names = {str: "text", int: "a whole number", bool: "true or false"}

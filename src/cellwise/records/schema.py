@@ -87,7 +87,7 @@ class RunInfo:
 
     ``threads`` are those of each of the ``devices`` processes. Times are ISO 8601 in UTC; ``data`` maps a file's name
     to its SHA-256; ``times_seconds`` has setup, train and test. What is known only after the network is built
-    (``parameters``, ``flops_per_step``) is None before. ``extended_from`` names the shorter run that this one went on
+    (``parameters``, ``flops_per_step``, ``steps``: how many it takes unless it stops early) is None before. ``extended_from`` names the shorter run that this one went on
     from, ``<cell>-<8 hex>/seed-<n>``.
     """
 
@@ -114,6 +114,7 @@ class RunInfo:
     times_seconds: Mapping[str, float] = field(default_factory=dict)
     extended_from: str | None = None
     devices: int = 1
+    steps: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``run.json``."""

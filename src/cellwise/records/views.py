@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import io
 import re
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -243,6 +246,13 @@ def load_view(path: Path) -> View:
     return view
 
 
+# What numpy and zipfile raise of a file that is cut, altered or no archive at all.
+_DAMAGED = (
+    *(OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError, OverflowError, SyntaxError, TypeError),
+    *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
+)
+
+
 def _load_arrays(path: Path) -> dict[str, np.ndarray]:
     if not path.exists():
         return {}
@@ -250,7 +260,7 @@ def _load_arrays(path: Path) -> dict[str, np.ndarray]:
         # From memory: numpy leaves the file open when it turns out to be damaged.
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             return dict(stored)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise CellwiseError(f"{path}: not readable as arrays ({error})") from error
 
 

@@ -73,14 +73,20 @@ def render_page(study: Study, across: Collection[Ground] = (), target: float | N
     """Return the HTML of a study's page."""
     here = resources.files("cellwise.report")
     content = page_content(study, across, target)
-    return _template("page.html.j2").render(
+    return template("page.html.j2").render(
         study=study,
         content=content,
         css=_as_it_is(here / "page.css"),
-        script=Markup("\n").join(_as_it_is(here / "script" / name) for name in SCRIPTS),
+        script=page_script(),
         plotly=_as_it_is(resources.files("plotly") / "package_data" / "plotly.min.js"),
         figures=embedded_json(content.figures),
     )
+
+
+def page_script() -> Markup:
+    """Return what brings the content of a page to life, to stand in one function."""
+    here = resources.files("cellwise.report") / "script"
+    return Markup("\n").join(_as_it_is(here / name) for name in SCRIPTS)
 
 
 def page_content(study: Study, across: Collection[Ground] = (), target: float | None = None) -> Content:
@@ -90,7 +96,7 @@ def page_content(study: Study, across: Collection[Ground] = (), target: float | 
     colours = labels_of(shown.each)
     for one in runs:
         colours.setdefault(one.label, "")
-    html = _template("content.html.j2").render(
+    html = template("content.html.j2").render(
         study=study,
         shown=shown,
         refusals=not_compared(study, across),
@@ -125,7 +131,8 @@ def columns_of_words(rows: Sequence[Sequence[str]]) -> set[int]:
     }
 
 
-def _template(name: str) -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """Return one of the templates beside this file; what they are given is escaped."""
     here = resources.files("cellwise.report")
     loader = jinja2.FunctionLoader(lambda other: (here / other).read_text(encoding="utf-8"))
     environment = jinja2.Environment(

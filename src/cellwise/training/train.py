@@ -198,6 +198,7 @@ def _built(
 
     told: dict[str, Any] = {"report": report, "logged": record.logged, "note": record.note, "stop": stop}
     module = build_module(settings, task, network, ranks, folder=record.folder, **told)
+    record.update(steps=module.steps_in_all)
     return module
 
 

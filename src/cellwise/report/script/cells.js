@@ -80,6 +80,9 @@ const showCells = (change) => {
 const mountCells = () => {
   const menu = document.querySelector("#cell-filter .choice");
   if (!menu) return;
+  const offered = JSON.stringify(cells);
+  if (menu.dataset.offered === offered) return hideCells(); // what is typed there stays
+  menu.dataset.offered = offered;
   const known = new Set(cells.map(({ label }) => label));
   state.hidden.forEach((label) => { if (!known.has(label)) state.hidden.delete(label); });
   const search = make("input", { type: "search", id: "cell-search", placeholder: "find a cell" });

@@ -129,7 +129,7 @@ const chooseVariant = (button) => {
 };
 
 // Takes the places of the content that stands in the page now. A figure that was drawn before moves into its new place,
-// so that it is changed and not made anew.
+// so that it is changed and not made anew; one whose variants are the same object as before is left as it is.
 const mountFigures = (all) => {
   watcher?.disconnect();
   watcher = new IntersectionObserver((entries) => {
@@ -141,6 +141,10 @@ const mountFigures = (all) => {
     if (!all[id]) return;
     here.add(id);
     const figure = figures.get(id) ?? { id, place, choices: null };
+    if (figure.place === place && figure.variants === all[id]) {
+      watcher.observe(place);
+      return;
+    }
     if (figure.place !== place) place.replaceWith(figure.place);
     Object.assign(figure, { variants: all[id], drawn: false });
     if (figure.framed) {
