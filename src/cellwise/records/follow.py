@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -86,8 +86,8 @@ class FollowedRun(RunRecord):
         """Return the rows that are known."""
         return self.rows
 
-    def read_views(self) -> tuple[dict[str, View], tuple[str, ...]]:
-        """Return the views by name, and one line for each that cannot be read."""
+    def read_views(self, passed_over: Collection[str] = ()) -> tuple[dict[str, View], tuple[str, ...]]:
+        """Return the views by name, and one line for each that cannot be read; none is passed over, they are kept."""
         return self._views
 
     @cached_property

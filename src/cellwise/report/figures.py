@@ -125,13 +125,15 @@ def _read_curve(run: RunRecord, key: str) -> Curve:
         if isinstance(row.get("step"), int) and isinstance(row.get(key), int | float):
             rows[row["step"]] = row
     steps = sorted(rows)
-    x = {name: np.array([_number(rows[step].get(name)) for step in steps]) for name in AGAINST}
-    y = np.array([float(rows[step][key]) for step in steps])
+    ordered = [rows[step] for step in steps]
+    x = {name: _numbers([row.get(name) for row in ordered]) for name in AGAINST}
+    y = np.array([row[key] for row in ordered], dtype=np.float64)
     return Curve(run.seed, run.status, np.array(steps, dtype=np.int64), y, x)
 
 
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else np.nan
+def _numbers(values: list[Any]) -> Floats:
+    """Numbers ``(n,)``; NaN for what is none."""
+    return np.array([value if isinstance(value, int | float) else np.nan for value in values], dtype=np.float64)
 
 
 def _curve_traces(label: str, curves: list[Curve], against: str, style: Style, least: float, most: int) -> list[Trace]:

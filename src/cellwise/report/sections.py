@@ -15,7 +15,7 @@ from cellwise.records.tuning import TuningRecord, read_tuning
 from cellwise.report.cost import engines, pareto, speed
 from cellwise.report.figures import AGAINST, bands_cut, learning_curves, points_of_a_seed, validation_curves
 from cellwise.report.over_tasks import has_several_tasks, tasks_panels
-from cellwise.report.overlay import Panel, draw_view
+from cellwise.report.overlay import OF_ONE_SEED, Panel, draw_view
 from cellwise.report.placed import Names, Part, Placed
 from cellwise.report.race_panel import race_panel
 from cellwise.report.references import look
@@ -216,18 +216,26 @@ def _why(cut: str) -> str:
 
 
 def _stored_views(comparison: Comparison) -> tuple[list[dict[str, list[tuple[int, View]]]], tuple[str, ...]]:
-    """Return, for each view (by name and kind), its labels (best first) with (seed, view)."""
+    """Return, for each view (by name and kind), its labels (best first) with (seed, view).
+
+    Of kinds that show the first seed alone the others are not read: they would be most of the reading.
+    """
     found: dict[tuple[str, str], dict[str, list[tuple[int, View]]]] = {}
     unread: list[str] = []
     group = comparison.group
+    finished = [run for run in group.runs if run.status == "finished"]
     for label in [row.label for row in comparison.rows]:
-        for run in group.runs:
-            if run.status == "finished" and group.label(run) == label:
-                views, errors = run.read_views()
+        enough: set[str] = set()
+        for run in finished:
+            if group.label(run) == label:
+                views, errors = run.read_views(enough)
                 unread += errors
                 for name, view in views.items():
-                    by_label = found.setdefault((name, kind_of(view)), {})
-                    by_label.setdefault(label, []).append((run.seed, view))
+                    kind = kind_of(view)
+                    if name not in enough:
+                        found.setdefault((name, kind), {}).setdefault(label, []).append((run.seed, view))
+                    if kind in OF_ONE_SEED:
+                        enough.add(name)
     return list(found.values()), tuple(unread)
 
 

@@ -6,7 +6,6 @@ grid and background are the page's own (light or dark) and are added there.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
@@ -30,13 +29,22 @@ def numbers(values: Iterable[Any] | npt.NDArray[Any], digits: int = 6) -> list[A
         return [literal(str(value)) for value in array.tolist()]
     if array.dtype.kind in "iub":
         return [int(value) for value in array.tolist()]
-    return [_rounded(v, digits) if math.isfinite(v) else None for v in array.astype(float).tolist()]
+    array = array.astype(np.float64)
+    finite = np.isfinite(array)
+    rounded = _rounded(np.where(finite, array, 0.0), digits)
+    # A whole number without the ``.0`` that JSON would carry along.
+    whole = (rounded == np.rint(rounded)) & (np.abs(rounded) < 1e15)
+    values = [int(value) if w else value for value, w in zip(rounded.tolist(), whole.tolist(), strict=True)]
+    return values if finite.all() else [v if ok else None for v, ok in zip(values, finite.tolist(), strict=True)]
 
 
-def _rounded(value: float, digits: int) -> float | int:
-    """A number of so many significant digits; a whole one without the ``.0`` that JSON would carry along."""
-    rounded = float(f"{value:.{digits}g}")
-    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
+def _rounded(values: npt.NDArray[np.float64], digits: int) -> npt.NDArray[np.float64]:
+    """Values ``(n,)`` to so many significant digits, as close as their decimals are written."""
+    size = np.floor(np.log10(np.where(values == 0, 1.0, np.abs(values))))
+    places = np.clip(digits - 1 - size, -300, 300)
+    up, down = 10.0 ** np.maximum(places, 0), 10.0 ** np.maximum(-places, 0)
+    rounded: npt.NDArray[np.float64] = np.rint(values * up / down) / up * down
+    return rounded
 
 
 def thinned(length: int, most: int = MOST_POINTS) -> npt.NDArray[np.intp]:
