@@ -20,6 +20,7 @@ from cellwise.report.traces import Figure, Trace, axis, figure, numbers
 
 # With more cells than this names beside the points cover each other; the legend and hovering tell them.
 MOST_NAMED = 12
+_MOST_LISTED = 8
 _PEAK = "peak memory (bytes)"
 _MIB = 1 / 2**20
 
@@ -70,8 +71,9 @@ def said_of_fronts(known: Sequence[Cost], labels: Sequence[str]) -> str:
     every = [label for label, names in on.items() if len(names) == len(known)]
     some = [f"{label} ({', '.join(names)})" for label, names in on.items() if 0 < len(names) < len(known)]
     none = [label for label, names in on.items() if not names]
-    parts = [("On the front of every cost", every), ("on some", some), ("on none", none)]
-    said = "; ".join(f"{what}: {', '.join(who)}" for what, who in parts if who)
+    parts = [("on the front of every cost", every), ("on some", some), ("on none", none)]
+    listed = [(what, f"{len(who)} cells" if len(who) > _MOST_LISTED else ", ".join(who)) for what, who in parts if who]
+    said = "; ".join(f"{what}: {who}" for what, who in listed)
     return f"{said[0].upper()}{said[1:]}."
 
 

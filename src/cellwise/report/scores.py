@@ -15,6 +15,7 @@ from cellwise.report.traces import Figure, Trace, axis, figure, jitter, numbers,
 
 # Rows of few cells have room; of many the figure would be longer than a screen.
 _ROW, _NARROW_ROW, _MANY = 62, 38, 8
+_MANY_SEEDS = 20
 
 
 def final_scores(comparison: Comparison) -> tuple[Figure, str]:
@@ -97,15 +98,18 @@ def bar(label: str, x: float, place: float, style: Style, hover: str) -> Trace:
         "size": 16,
         "line": {"width": 3, "color": style.colour},
     }
-    return dots(label, [x], [place - 0.18], style, marker=marker, hovertemplate=f"{hover}<extra></extra>")
+    return dots(label, [x], [place - 0.2], style, marker=marker, hovertemplate=f"{hover}<extra></extra>")
 
 
 def row_of_dots(label: str, by_seed: dict[int, float], place: float, style: Style) -> Trace:
     """Return the dots of one row, a little above its place, never two on each other."""
-    y = [place + 0.12 + offset for offset in jitter(len(by_seed), 0.16 if len(by_seed) <= 20 else 0.34)]
+    many = len(by_seed) > _MANY_SEEDS
+    y = [place + (0.2 if many else 0.12) + offset for offset in jitter(len(by_seed), 0.34 if many else 0.16)]
     said = [literal(f"{label}, seed {seed}") for seed in by_seed]
     hover = "%{text}: %{x:.5~g}<extra></extra>"
-    return dots(label, list(by_seed.values()), y, style, text=said, hovertemplate=hover)
+    drawn = dots(label, list(by_seed.values()), y, style, text=said, hovertemplate=hover)
+    drawn["marker"]["size"] = 6 if many else 9
+    return drawn
 
 
 def _listed(lines: dict[str, float], shown: dict[str, float]) -> str:

@@ -69,7 +69,7 @@ def line(name: str, x: Any, y: Any, style: Style, **more: Any) -> Trace:
     }
 
 
-def thin_lines(group: str, seeds: Iterable[tuple[Any, Any]], style: Style) -> Trace:
+def thin_lines(group: str, seeds: Iterable[tuple[Any, Any]], style: Style, opacity: float = 0.35) -> Trace:
     """Return the lines of all seeds, each (x, y), as one thin trace in its group's colour, without a legend entry.
 
     A null ends each seed: a thousand traces of their own would take a browser seconds.
@@ -87,7 +87,7 @@ def thin_lines(group: str, seeds: Iterable[tuple[Any, Any]], style: Style) -> Tr
         "showlegend": False,
         "x": x[:-1],
         "y": y[:-1],
-        "line": {"color": faded(style.colour, 0.35), "dash": style.dash, "width": 1},
+        "line": {"color": faded(style.colour, opacity), "width": 1},  # without dashes, which take seconds to paint
         "hoverinfo": "skip",
     }
 
