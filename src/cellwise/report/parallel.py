@@ -17,7 +17,6 @@ from cellwise.report.theme import NEUTRAL, faded, literal
 from cellwise.report.traces import Figure, Trace, figure, numbers
 from cellwise.report.trial_look import FATES, Fate, Trials, fate
 from cellwise.report.tuned_axis import TunedAxis, even, of_decades, plain_number
-from cellwise.settings import typed
 
 _BELOW = -0.14  # where a line goes that has no value on an axis
 _FEWEST_FOR_BEST = 8  # finished trials of a cell, of which a quarter is shown alone
@@ -117,12 +116,12 @@ class _Coordinates:
             data += of_label
         ticks = self._ticks([trial for each in shown.values() for trial in each])
         lowest = min(place for _, place, _ in ticks) if ticks else 0.0
-        return figure([*data, _tick_texts(ticks)], 480, **self._layout(min(lowest, 0.0)))
+        return figure([*data, _tick_texts(ticks, len(self.names) - 1)], 480, **self._layout(min(lowest, 0.0)))
 
     def _layout(self, lowest: float) -> dict[str, Any]:
         names = self.names
         return {
-            "margin": {"l": 90, "r": 60, "t": 24, "b": 16},
+            "margin": {"l": 90, "r": 84, "t": 24, "b": 16},
             "xaxis": {
                 "tickvals": list(range(len(names))),
                 "ticktext": [literal(name) for name in names],
@@ -143,7 +142,9 @@ class _Coordinates:
         apart = self.apart[label]
         places = [axis.place(trial.settings[axis.key]) if axis.key in trial.settings else None for axis in self.axes]
         heights = [(_BELOW if place is None else place) + apart for place in places]
-        words = [_said(trial, axis.key) for axis in self.axes]
+        words = [
+            axis.said(trial.settings[axis.key]) if axis.key in trial.settings else "not tuned" for axis in self.axes
+        ]
         heights.append(self.validation.place(trial.validation))
         words.append(short(trial.validation, 5) if trial.validation is not None else "no score")
         if len(self.fates) > 1:
@@ -204,27 +205,20 @@ class _Coordinates:
         return ticks
 
 
-def _said(trial: Trial, key: str) -> str:
-    value = trial.settings.get(key)
-    if key not in trial.settings:
-        return "not tuned"
-    return f"{value:.6g}" if isinstance(value, float) else typed(value)
-
-
 def _fate_place(one: Fate, fates: Sequence[Fate]) -> float:
     """Finished on top."""
     return 1 - (fates.index(one) + 0.5) / len(fates)
 
 
-def _tick_texts(ticks: Sequence[tuple[int, float, str]]) -> Trace:
-    """The values on every axis, in the page's own colour of text."""
+def _tick_texts(ticks: Sequence[tuple[int, float, str]], last: int) -> Trace:
+    """The values on every axis, in the page's own colour of text; beside the last axis there are no lines."""
     return {
         "type": "scatter",
         "mode": "markers+text",
         "x": [x for x, _, _ in ticks],
         "y": numbers([place for _, place, _ in ticks], 4),
-        "text": [f"{literal(text)} " for _, _, text in ticks],
-        "textposition": "middle left",
+        "text": [f" {literal(text)} " for _, _, text in ticks],
+        "textposition": ["middle right" if x == last else "middle left" for x, _, _ in ticks],
         "marker": {"symbol": "line-ew-open", "size": 7, "color": NEUTRAL},
         "showlegend": False,
         "hoverinfo": "skip",

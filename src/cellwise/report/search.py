@@ -18,6 +18,7 @@ from cellwise.report.trial_look import FATES, Trials, fate, trials_of
 from cellwise.report.tuned_axis import EDGE, TunedAxis, setting_said, tuned_axes
 
 _EDGE = f"{100 * EDGE:g} %"
+_MOST_BANDS = 4  # in one figure; more hide each other
 _MOST_ERRORS = 40
 _MOST_NAMED = 8  # trials of one error
 _LONGEST_ERROR = 400  # characters
@@ -116,8 +117,9 @@ def _parallel(trials: Trials, axes: Sequence[TunedAxis]) -> Panel:
     better = "lower" if trials.lower_is_better else "higher"
     note = (
         f"Each line is one trial, the thick one the best of its cell; validation has its best on top ({better} is "
-        "better). Cells are drawn a little apart, as random search tries them all with the same settings. Dotted lines did not finish; a pruned one ends at the best that it had reached. A click on a cell in "
-        "the legend hides its trials, two show them alone."
+        "better). Cells are drawn a little apart, as random search tries them all with the same settings. Dotted "
+        "lines did not finish; a pruned trial has the best validation that it had reached. A click on a cell in the "
+        "legend hides its trials, two show them alone."
     )
     question = "Which settings go together with a good validation?"
     return Panel("Trials as parallel coordinates", question, parallel_coordinates(trials, axes), note=note)
@@ -146,9 +148,11 @@ def _best_of_k(trials: Trials, study: Study) -> Panel:
         "had reached. The gain of the next doubling is mostly less than that of the last; it is held against "
         "the standard deviation of validation over the confirming seeds of the chosen setting."
     )
-    figure = expected_best(trials)
+    variants = {"means": expected_best(trials, bands=False), "with spread": expected_best(trials, bands=True)}
+    if len(rows) <= _MOST_BANDS:
+        variants = {"": variants["with spread"]}
     question = "Would more trials still have helped, and what would each cell be with fewer?"
-    return Panel("Expected best of k trials", question, {"": figure}, heading, tuple(rows), note=note)
+    return Panel("Expected best of k trials", question, variants, heading, tuple(rows), note=note)
 
 
 def _doubling(trials: Trials, tuned: Tuned, scatter: float | None) -> tuple[str, ...] | None:
@@ -183,9 +187,11 @@ def _scatter(study: Study, tuned: Tuned) -> float | None:
 def _importance(trials: Trials, axes: Sequence[TunedAxis]) -> Panel | None:
     tuned = trials.searched.record.tuned
     known = [(each.label, each.importance) for each in tuned if each.importance is not None]
-    missing = [f"{each.label}: {each.importance_missing}." for each in tuned if each.importance is None]
+    question = "Which setting decides how well a cell does?"
+    missing = [f"{each.label} ({each.importance_missing or 'no reason is recorded'})" for each in tuned]
+    missing = [said for said, each in zip(missing, tuned, strict=True) if each.importance is None]
     if not known or not axes:
-        return None
+        return Panel("Which setting matters", question, note=f"Not known of {', '.join(missing)}.") if missing else None
     fewest = min(importance.trials for _, importance in known)
     note = (
         f"Functional ANOVA (Hutter, Hoos and Leyton-Brown 2014) of a random forest fitted to the finished trials, "
@@ -194,8 +200,7 @@ def _importance(trials: Trials, axes: Sequence[TunedAxis]) -> Panel | None:
         "for these ranges; a wider one makes its key matter more."
     )
     if missing:
-        note = f"{note} Not known of {' '.join(missing)}"
-    question = "Which setting decides how well a cell does?"
+        note = f"{note} Not known of {', '.join(missing)}."
     return Panel("Which setting matters", question, {"": importances(trials, known, axes)}, note=note)
 
 
@@ -209,12 +214,12 @@ def _failures(trials: Trials) -> Panel | None:
     if not found:
         return None
     ordered = sorted(found.values(), key=len, reverse=True)
-    rows = [(_cut(same[0][1].error or "no reason is recorded"), str(len(same)), _named(same)) for same in ordered]
+    rows = [(_named(same), str(len(same)), _cut(same[0][1].error or "no reason is recorded")) for same in ordered]
     note = f"{len(rows) - _MOST_ERRORS} other errors are in trials.csv." if len(rows) > _MOST_ERRORS else ""
     if any(len(same) > 1 for same in ordered):
         note = f"Where errors differ in a step or a seed alone, the first is shown. {note}"
     question = "Which trials have no score, and why?"
-    heading = ("error", "trials", "which")
+    heading = ("which", "trials", "error")
     return Panel("Failures of trials", question, heading=heading, rows=tuple(rows[:_MOST_ERRORS]), note=note.strip())
 
 

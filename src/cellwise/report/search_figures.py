@@ -15,7 +15,6 @@ from cellwise.report.theme import NEUTRAL, Style, faded, literal
 from cellwise.report.traces import Figure, Trace, axis, band, figure, jitter, line, numbers, thinned
 from cellwise.report.trial_look import FATES, Trials, fate, marker
 from cellwise.report.tuned_axis import EDGE, TunedAxis
-from cellwise.settings import typed
 
 LEVEL = 0.8
 """Of the band around the expected best of k: the middle 80 % of draws."""
@@ -67,7 +66,7 @@ def _dots(label: str, each: Sequence[Trial], of: TunedAxis, style: Style) -> lis
             if not here or (trial_fate in ("running", "waiting") and not scored):
                 continue
             said = trial_fate if scored else f"{trial_fate}, no score"
-            words = [literal(_value(trial, of)) for trial in here]
+            words = [literal(f"{of.name} {of.said(trial.settings[of.key])}") for trial in here]
             height: Any = [trial.validation for trial in here] if scored else jitter(len(here), 1.0)
             traces.append(
                 {
@@ -87,11 +86,6 @@ def _dots(label: str, each: Sequence[Trial], of: TunedAxis, style: Style) -> lis
                 }
             )
     return traces
-
-
-def _value(trial: Trial, of: TunedAxis) -> str:
-    value = trial.settings[of.key]
-    return f"{of.name} {value:.6g}" if isinstance(value, float) else f"{of.name} {typed(value)}"
 
 
 def _best_of_parts(trials: Trials, each: Sequence[Trial], of: TunedAxis) -> list[Trial]:
@@ -122,7 +116,7 @@ def _chosen(label: str, best: Trial, of: TunedAxis, style: Style) -> Trace:
         "showlegend": False,
         "x": numbers([of.drawn(best.settings[of.key])], 10),
         "y": numbers([best.validation]),
-        "text": [literal(_value(best, of))],
+        "text": [literal(f"{of.name} {of.said(best.settings[of.key])}")],
         "marker": ring,
         "hovertemplate": f"{literal(label)}, chosen: %{{text}}, %{{y:.5~g}}<extra></extra>",
     }
@@ -153,8 +147,8 @@ def _edges(xaxis: dict[str, Any]) -> list[dict[str, Any]]:
     return shapes
 
 
-def expected_best(trials: Trials) -> Figure:
-    """Draw the expected best validation of k trials per cell, with the middle `LEVEL` of draws as a band."""
+def expected_best(trials: Trials, *, bands: bool) -> Figure:
+    """Draw the expected best validation of k trials per cell; `bands` hold the middle `LEVEL` of draws."""
     data: list[Trace] = []
     most = 1
     for tuned in trials.searched.record.tuned:
@@ -165,7 +159,7 @@ def expected_best(trials: Trials) -> Figure:
         most = max(most, curve.size)
         k, style = np.arange(1, curve.size + 1), trials.style[tuned.label]
         keep = thinned(curve.size)
-        if values.size == curve.size and curve.size > 1:
+        if bands and values.size == curve.size > 1:
             worse, better = spread(values, trials.searched.record.direction, LEVEL)
             data.append(band(tuned.label, k[keep], worse[keep], better[keep], style))
         points = {"mode": "lines+markers", "marker": {"size": 6, "symbol": style.symbol}} if curve.size <= 30 else {}

@@ -82,5 +82,6 @@ def marker(style: Style, trial_fate: Fate) -> dict[str, Any]:
     """Return the marker of a trial: open where it was pruned, a cross where it has no score."""
     if trial_fate in ("failed", "diverged"):
         return {"symbol": "x-thin", "size": 8, "line": {"width": 2, "color": style.colour}, "color": style.colour}
-    symbol = f"{style.symbol}-open" if trial_fate == "pruned" else style.symbol
-    return {"symbol": symbol, "size": 7, "color": style.colour, "opacity": 0.75}
+    if trial_fate == "pruned":
+        return {"symbol": f"{style.symbol}-open", "size": 7, "color": style.colour}
+    return {"symbol": style.symbol, "size": 7, "color": style.colour, "opacity": 0.75}

@@ -47,6 +47,10 @@ class TunedAxis:
         low, high = self._scaled(self.choice.low or 0.0), self._scaled(self.choice.high or 0.0)
         return None if scaled is None or low is None or high is None else (scaled - low) / ((high - low) or 1.0)
 
+    def said(self, setting: Setting) -> str:
+        """Return a setting with all the digits that a search gives it."""
+        return f"{setting:.6g}" if isinstance(setting, float) and not self.choice.values else typed(setting)
+
     def ticks(self) -> list[tuple[float, str]]:
         """Return (place, text) of readable values, from the low end to the high one."""
         if self.choice.values:
