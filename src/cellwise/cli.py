@@ -92,7 +92,7 @@ def study(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="A study's folder of runs, for example runs/demo.")],
-    out: Annotated[Path | None, typer.Option(help="The HTML file; default: report.html in the folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The HTML file, with the Markdown beside it; default: report.html in the folder.")] = None,
     across: Annotated[
         str, typer.Option(help="Compare all the same though these differ: data, budget, code; comma-separated.")
     ] = "",
@@ -100,7 +100,7 @@ def report(
         float | None, typer.Option(help="Tell too which cell's validation was first at this value or better.")
     ] = None,
 ) -> None:
-    """Compare the runs of a study: a table here, and one HTML file that needs no network."""
+    """Compare the runs of a study: a table here, one HTML file that needs no network, Markdown and CSV."""
     if not show_tuning(folder):
         show_report(folder, out, across, target)
 

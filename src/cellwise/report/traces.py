@@ -30,14 +30,20 @@ def numbers(values: Iterable[Any] | npt.NDArray[Any], digits: int = 6) -> list[A
         return [literal(str(value)) for value in array.tolist()]
     if array.dtype.kind in "iub":
         return [int(value) for value in array.tolist()]
-    return [float(f"{v:.{digits}g}") if math.isfinite(v) else None for v in array.astype(float).tolist()]
+    return [_rounded(v, digits) if math.isfinite(v) else None for v in array.astype(float).tolist()]
 
 
-def thinned(length: int) -> npt.NDArray[np.intp]:
-    """Return at most ``MOST_POINTS`` indices of ``length`` points, the first and the last among them."""
-    if length <= MOST_POINTS:
+def _rounded(value: float, digits: int) -> float | int:
+    """A number of so many significant digits; a whole one without the ``.0`` that JSON would carry along."""
+    rounded = float(f"{value:.{digits}g}")
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
+
+
+def thinned(length: int, most: int = MOST_POINTS) -> npt.NDArray[np.intp]:
+    """Return at most ``most`` indices of ``length`` points, the first and the last among them."""
+    if length <= most:
         return np.arange(length)
-    return np.unique(np.linspace(0, length - 1, MOST_POINTS).round().astype(np.intp))
+    return np.unique(np.linspace(0, length - 1, most).round().astype(np.intp))
 
 
 def line(name: str, x: Any, y: Any, style: Style, **more: Any) -> Trace:
@@ -55,16 +61,24 @@ def line(name: str, x: Any, y: Any, style: Style, **more: Any) -> Trace:
     }
 
 
-def thin_line(group: str, hover: str, x: Any, y: Any, style: Style) -> Trace:
-    """Return one seed's line: thin, in its group's colour, without a legend entry."""
+def thin_lines(group: str, seeds: Iterable[tuple[Any, Any]], style: Style) -> Trace:
+    """Return the lines of all seeds, each (x, y), as one thin trace in its group's colour, without a legend entry.
+
+    A null ends each seed: a thousand traces of their own would take a browser seconds.
+    """
+    x: list[Any] = []
+    y: list[Any] = []
+    for seed_x, seed_y in seeds:
+        x += [*numbers(seed_x), None]
+        y += [*numbers(seed_y), None]
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": literal(hover),
+        "name": literal(f"{group}, every seed"),
         "legendgroup": literal(group),
         "showlegend": False,
-        "x": numbers(x),
-        "y": numbers(y),
+        "x": x[:-1],
+        "y": y[:-1],
         "line": {"color": faded(style.colour, 0.35), "dash": style.dash, "width": 1},
         "hoverinfo": "skip",
     }

@@ -1,0 +1,36 @@
+"""Floors and optimum in a figure, which of them it has room for, and how each configuration looks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from cellwise.compare.groups import Group
+from cellwise.compare.table import Comparison
+from cellwise.report.theme import Style, styles
+
+
+def look(group: Group) -> dict[str, Style]:
+    """Return the style of each configuration of a group."""
+    return styles({label: cell for (cell, _), label in group.labels.items()})
+
+
+def references(comparison: Comparison) -> dict[str, float]:
+    """Return floors and optimum, by the name in the legend."""
+    lines = {f"floor: {name}": value for name, value in comparison.floors.items() if math.isfinite(value)}
+    if comparison.optimum is not None and math.isfinite(comparison.optimum):
+        lines["optimum"] = comparison.optimum
+    return lines
+
+
+def span(values: Sequence[float]) -> float:
+    """Return how far values reach; of values that are all the same a tenth of their size, 1 where they are 0."""
+    return (max(values) - min(values)) or abs(values[0]) * 0.1 or 1.0
+
+
+def near(values: Sequence[float], lines: dict[str, float]) -> dict[str, float]:
+    """Return the lines that a picture of these values has room for: at most as far outside as the values reach."""
+    if not values:
+        return lines
+    reach = span(values)
+    return {name: value for name, value in lines.items() if min(values) - reach <= value <= max(values) + reach}
