@@ -29,7 +29,7 @@ from cellwise.report.sections import labels_of, sections
 from cellwise.report.terminal import middles, scores
 
 # In the order in which they are read: each uses what stands before it.
-SCRIPTS = ("figures.js", "sorting.js", "cells.js", "runs.js", "page.js")
+SCRIPTS = ("figures.js", "sorting.js", "cells.js", "parallel.js", "runs.js", "page.js")
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ class _Coordinates:
 
     def figure(self, shown: Mapping[str, Sequence[Trial]]) -> Figure:
         count = sum(len(each) for each in shown.values())
-        opacity = min(0.7, max(0.12, 5 / math.sqrt(max(count, 1))))
+        opacity = min(0.7, max(0.07, 4 / math.sqrt(max(count, 1))))
         data: list[Trace] = []
         for label, each in shown.items():
             of_label = []
@@ -131,9 +131,13 @@ class _Coordinates:
                 "zeroline": False,
                 "ticks": "",
                 "automargin": True,
+                "fixedrange": True,
             },
-            "yaxis": {"visible": False, "range": numbers([lowest - 0.06, 1.06])},
+            "yaxis": {"visible": False, "fixedrange": True, "range": numbers([lowest - 0.06, 1.06])},
             "hovermode": "closest",
+            # A drag is not to zoom: `script/parallel.js` takes it, to keep some trials or to move an axis.
+            "dragmode": False,
+            "meta": {"parallel": True},
             "legend": {"orientation": "h", "y": -0.02, "yanchor": "top", "x": 0},
         }
 
@@ -222,6 +226,7 @@ def _tick_texts(ticks: Sequence[tuple[int, float, str]], last: int) -> Trace:
         "marker": {"symbol": "line-ew-open", "size": 7, "color": NEUTRAL},
         "showlegend": False,
         "hoverinfo": "skip",
+        "cliponaxis": False,
     }
 
 

@@ -118,8 +118,8 @@ def _parallel(trials: Trials, axes: Sequence[TunedAxis]) -> Panel:
     note = (
         f"Each line is one trial, the thick one the best of its cell; validation has its best on top ({better} is "
         "better). Cells are drawn a little apart, as random search tries them all with the same settings. Dotted "
-        "lines did not finish; a pruned trial has the best validation that it had reached. A click on a cell in the "
-        "legend hides its trials, two show them alone."
+        "lines did not finish; a pruned trial has the best validation that it had reached. Drag along an axis "
+        "to keep the trials that go through there (a click on it lifts that), and an axis by its name to move it."
     )
     question = "Which settings go together with a good validation?"
     return Panel("Trials as parallel coordinates", question, parallel_coordinates(trials, axes), note=note)
