@@ -20,7 +20,7 @@ from cellwise.report.tuned_axis import EDGE, TunedAxis, setting_said, tuned_axes
 _EDGE = f"{100 * EDGE:g} %"
 _MOST_BANDS = 4  # in one figure; more hide each other
 _MOST_ERRORS = 40
-_MOST_NAMED = 8  # trials of one error
+_MOST_NAMED = 4  # trials of one error
 _LONGEST_ERROR = 400  # characters
 _CHANGING = re.compile(r"\bstep \d+|\bseed \d+: ")  # what differs between failures that are the same
 
@@ -140,7 +140,15 @@ def _sensitivity(trials: Trials, axes: Sequence[TunedAxis]) -> Panel:
 
 def _best_of_k(trials: Trials, study: Study) -> Panel:
     rows = [row for tuned in trials.searched.record.tuned if (row := _doubling(trials, tuned, _scatter(study, tuned)))]
-    heading = ("cell", "trials", "expected best of half of them", "of all", "gain", "scatter over seeds", "")
+    heading = (
+        "cell",
+        "trials",
+        "expected best of half of them",
+        "of all",
+        "gain",
+        "scatter over seeds",
+        "would more help?",
+    )
     note = (
         "The mean over every draw of k of these trials without replacement (Tang et al. 2020); bands hold the middle "
         f"{100 * LEVEL:g} % of draws. At the last k one draw is left and the band closes: that is no certainty of what "

@@ -2,8 +2,7 @@
 // click on the axis lifts that, and a drag of an axis's name moves the axis. What was chosen outlives the content.
 
 const coordinates = new Map(); // id -> { order: axes from left to right, kept: axis -> [low, high] }
-const SHADOW = "rgba(134,142,150,0.16)"; // seen on white and on black
-const KEPT = "rgba(134,142,150,0.45)";
+const GREY = "134,142,150"; // seen on white and on black
 const REACH = 0.3; // of the distance between axes, within which a drag is along one
 const LEAST = 0.02; // of an axis; a shorter drag is a click
 
@@ -42,17 +41,29 @@ const reordered = (trace, starts, order) => {
   return { ...trace, x, y: pick(trace.y), text: pick(trace.text), customdata: pick(trace.customdata), ...(starts.length ? {} : empty) };
 };
 
+// The fewer lines, the stronger each.
+const strength = (count, of, least, most) => Math.min(most, Math.max(least, of / Math.sqrt(Math.max(count, 1)))).toFixed(3);
+
+// Thin lines of which fewer are shown than before.
+const stronger = (trace, count) => {
+  if (trace.mode !== "lines") return trace;
+  const color = trace.line.color.replace(/[\d.]+\)$/, `${strength(count, 4, 0.07, 0.7)})`);
+  return { ...trace, line: { ...trace.line, color } };
+};
+
 const shadowOf = (traces, kept, order) => {
   const parts = traces.filter((trace) => trace.visible !== false).map((trace) => (
     reordered(trace, stretches(trace).filter((start) => !passes(trace, start, kept)), order)));
+  const count = parts.reduce((sum, { x }) => sum + x.length / order.length, 0);
   return {
-    type: "scatter", mode: "lines", hoverinfo: "skip", showlegend: false, line: { color: SHADOW, width: 1 },
+    type: "scatter", mode: "lines", hoverinfo: "skip", showlegend: false,
+    line: { color: `rgba(${GREY},${strength(count, 1.2, 0.03, 0.16)})`, width: 1 },
     x: parts.flatMap(({ x }) => [...x, null]), y: parts.flatMap(({ y }) => [...y, null]),
   };
 };
 
 const bars = (kept, order) => [...kept].map(([axis, [low, high]]) => ({
-  type: "rect", x0: order.indexOf(axis) - 0.04, x1: order.indexOf(axis) + 0.04, y0: low, y1: high, fillcolor: KEPT, line: { width: 0 },
+  type: "rect", x0: order.indexOf(axis) - 0.04, x1: order.indexOf(axis) + 0.04, y0: low, y1: high, fillcolor: `rgba(${GREY},0.45)`, line: { width: 0 },
 }));
 
 // A figure's variant as the reader arranged it; any other is given back as it is.
@@ -64,7 +75,9 @@ const arranged = (figure, variant) => {
   const [ticks] = variant.data.filter((trace) => !trace.customdata);
   const place = ticks.x.map((axis) => order.indexOf(axis));
   const beside = place.map((x) => (x === order.length - 1 ? "middle right" : "middle left"));
-  const shown = lines.map((trace) => reordered(trace, stretches(trace).filter((start) => passes(trace, start, kept)), order));
+  const through = lines.map((trace) => stretches(trace).filter((start) => passes(trace, start, kept)));
+  const count = through.reduce((sum, starts) => sum + starts.length, 0);
+  const shown = lines.map((trace, k) => stronger(reordered(trace, through[k], order), count));
   const data = [shadowOf(kept.size ? lines : [], kept, order), ...shown, { ...ticks, x: place, textposition: beside }];
   const xaxis = { ...variant.layout.xaxis, ticktext: order.map((axis) => names[axis]) };
   return { ...variant, data, layout: { ...variant.layout, xaxis, shapes: bars(kept, order) } };
