@@ -31,7 +31,7 @@ from cellwise.report.terminal import middles, scores
 
 _NUMBER = re.compile(r"[<−-]?\s*[\d.]")
 # In the order in which they are read: each uses what stands before it.
-SCRIPTS = ("figures.js", "sorting.js", "cells.js", "runs.js", "page.js")
+SCRIPTS = ("figures.js", "sorting.js", "cells.js", "parallel.js", "runs.js", "page.js")
 
 
 @dataclass(frozen=True)
