@@ -6,7 +6,6 @@ anywhere but the page's own place fails the test.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +22,8 @@ ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
-DRAWN = "() => Number(document.documentElement.dataset.drawn ?? -1) >= 0"
+SETTLED = "document.documentElement.dataset.settled === 'true'"
+ALL = "document.documentElement.dataset.drawn === document.documentElement.dataset.figures"
 
 
 @pytest.fixture(scope="session")
@@ -69,30 +69,25 @@ class Opened:
         return self.page.evaluate(code, argument)
 
     def drawn(self) -> Opened:
-        """Every figure of the page, also those that are drawn when they come into sight."""
-        self.page.wait_for_function(DRAWN)
-        for place in self.page.locator("[data-figure]").all():
-            place.scroll_into_view_if_needed()
-            place.locator(".main-svg, .plot-container").first.wait_for(state="attached")
-        self.js("scrollTo(0, 0)")
+        """Draw every figure, also those that are folded away or wait until they come into sight."""
+        self.page.wait_for_function(SETTLED)
+        self.js("document.querySelectorAll('article details').forEach((one) => { one.open = true; })")
+        self.js("cellwise.drawAll()")
+        self.page.wait_for_function(f"{SETTLED} && {ALL}")
         return self
 
-    def figure(self, title: str) -> dict[str, Any]:
-        """The data and layout that Plotly holds for the figure under a heading."""
+    def figure(self, panel: str) -> dict[str, Any]:
+        """The data and layout that Plotly holds for a panel's figure."""
         found: dict[str, Any] = self.js(
-            """(title) => {
-                const article = [...document.querySelectorAll("article")]
-                    .find((one) => one.querySelector("h3")?.textContent.trim() === title);
-                const place = article.querySelector("[data-figure]");
-                return { data: place.data, layout: JSON.parse(JSON.stringify(place.layout)) };
-            }""",
-            title,
+            "(id) => { const { data, layout } = document.querySelector(`[data-figure='${id}']`);"
+            "return JSON.parse(JSON.stringify({ data, layout })); }",
+            panel,
         )
         return found
 
-    def trace(self, title: str, **wanted: Any) -> dict[str, Any]:
+    def trace(self, panel: str, **wanted: Any) -> dict[str, Any]:
         """The one trace of a figure with these values."""
-        traces = self.figure(title)["data"]
+        traces = self.figure(panel)["data"]
         found = [t for t in traces if all(t.get(key) == value for key, value in wanted.items())]
         assert len(found) == 1, [{key: t.get(key) for key in ("name", "mode", *wanted)} for t in traces]
         return dict(found[0])
@@ -109,9 +104,8 @@ class Opened:
 Open = Callable[..., Opened]
 
 
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Open]:
-    """``open_page(path or address, **options of the browser's context)``; what is wrong with it fails the test."""
+def opener(browser: Browser) -> Iterator[Open]:
+    """What opens pages; at the end what was wrong with them fails the test."""
     every: list[tuple[Opened, Any]] = []
 
     def opened(place: Path | str, **options: Any) -> Opened:
@@ -131,6 +125,12 @@ def open_page(browser: Browser) -> Iterator[Open]:
     assert problems == []
 
 
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Open]:
+    """``open_page(path or address, **options of the browser's context)``."""
+    yield from opener(browser)
+
+
 @pytest.fixture(scope="session")
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study with all that a page can show; nobody may change it."""
@@ -143,17 +143,16 @@ def everything_page(everything: Path) -> Path:
     return write_page(load_study(everything), everything.parent / "everything.html")
 
 
+@pytest.fixture(scope="session")
+def drawn(browser: Browser, everything_page: Path) -> Iterator[Opened]:
+    """The page of everything, all of it drawn, for those who only read."""
+    for open_page in opener(browser):
+        yield open_page(everything_page).drawn()
+
+
 @pytest.fixture
 def page(open_page: Open, everything_page: Path) -> Opened:
-    """The page of everything, drawn."""
-    return open_page(everything_page).drawn()
-
-
-@pytest.fixture(scope="session")
-def summaries(everything: Path) -> dict[str, dict[int, dict[str, Any]]]:
-    """The summaries of the study of everything as they lie on disk, by cell and seed."""
-    found: dict[str, dict[int, dict[str, Any]]] = {}
-    for path in sorted(everything.glob("*/seed-*/summary.json")):
-        plain = json.loads(path.read_text())
-        found.setdefault(plain["cell"], {})[plain["seed"]] = plain
+    """The page of everything, for those who click."""
+    found = open_page(everything_page)
+    found.page.wait_for_function(SETTLED)
     return found
