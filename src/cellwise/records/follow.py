@@ -226,9 +226,7 @@ def _signs(run: Path, root: Path) -> tuple[Signs, tuple[str, ...]]:
     return signs, tuple(sorted(refused))
 
 
-def _files(
-    folder: Path, root: Path, prefix: str, names: tuple[str, ...] | None = None
-) -> tuple[Signs, list[str]]:
+def _files(folder: Path, root: Path, prefix: str, names: tuple[str, ...] | None = None) -> tuple[Signs, list[str]]:
     """The signs of a folder's files (of these names alone), and a line for each that is no file or leads out."""
     signs: Signs = {}
     refused: list[str] = []

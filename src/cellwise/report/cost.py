@@ -16,7 +16,7 @@ from cellwise.report.overlay import Panel
 from cellwise.report.references import is_wide, least_of_log, look, scale
 from cellwise.report.scores import bar, dot_rows, row_of_dots, whiskers
 from cellwise.report.theme import NEUTRAL, Style, literal
-from cellwise.report.traces import Figure, Trace, axis, figure, numbers
+from cellwise.report.traces import Figure, Trace, axis, decades, figure, numbers
 
 # With more cells than this names beside the points cover each other; the legend and hovering tell them.
 MOST_NAMED = 12
@@ -154,7 +154,8 @@ def _scatter(comparison: Comparison, cost: Cost) -> Figure:
         side = f"{('top', 'bottom')[number % 2]} {'left' if place.cost > middle else 'right'}" if named else ""
         data.append(_point(comparison, rows[place.label], place, cost, style[place.label], side, least))
     unit = comparison.unit if comparison.unit != comparison.objective else ""
-    y = axis(Axis(f"test {comparison.objective.replace('_', ' ')}", unit, scale(qualities)))
+    quality = Axis(f"test {comparison.objective.replace('_', ' ')}", unit, scale(qualities))
+    y = axis(quality, **decades(quality, qualities))
     return figure(data, 460, xaxis=x, yaxis=y, hovermode="closest", showlegend=not named)
 
 

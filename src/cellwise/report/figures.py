@@ -26,6 +26,7 @@ from cellwise.report.traces import (
     Trace,
     axis,
     band,
+    decades,
     figure,
     line,
     numbers,
@@ -107,7 +108,7 @@ def learning_curves(comparison: Comparison, curves: Mapping[str, list[Curve]], a
         data,
         460,
         xaxis=axis(Axis(AGAINST[against]), rangemode="tozero"),
-        yaxis=axis(y),
+        yaxis=axis(y, **decades(y, ys)),
         hovermode="x unified",
         meta={"least": numbers([least])[0]},
     )

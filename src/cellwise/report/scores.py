@@ -11,7 +11,7 @@ from cellwise.compare.table import Comparison, Row
 from cellwise.records.schema import Axis
 from cellwise.report.references import least_of_log, look, near, references, scale, span
 from cellwise.report.theme import Style, literal
-from cellwise.report.traces import Figure, Trace, axis, figure, jitter, numbers, reference, reference_dashes
+from cellwise.report.traces import Figure, Trace, axis, decades, figure, jitter, numbers, reference, reference_dashes
 
 # Rows of few cells have room; of many the figure would be longer than a screen.
 _ROW, _NARROW_ROW, _MANY = 62, 38, 8
@@ -48,7 +48,8 @@ def final_scores(comparison: Comparison) -> tuple[Figure, str]:
         hover = "%{x:.4~g}<extra></extra>"
         data.append(reference(name, [value, value], ends, dashes[name], hovertemplate=hover))
     x = Axis(f"test {comparison.objective.replace('_', ' ')}", comparison.unit, "log" if log else "linear")
-    drawn = dot_rows([row.label for row in rows], data, axis(x, range=_around([*values, *shown.values()], log)))
+    every = [*values, *shown.values()]
+    drawn = dot_rows([row.label for row in rows], data, axis(x, range=_around(every, log), **decades(x, every)))
     drawn["layout"]["showlegend"] = bool(shown)
     notes = [f"Outside the picture: {_listed(lines, shown)}."] if len(shown) < len(lines) else []
     if any(low < least for low in lows):

@@ -20,10 +20,16 @@ from cellwise.report.placed import Names, Part, Placed
 from cellwise.report.race_panel import race_panel
 from cellwise.report.references import look
 from cellwise.report.scores import final_scores
+from cellwise.report.search import search_panels
 from cellwise.report.terminal import rate
 from cellwise.report.traces import MOST_POINTS
 from cellwise.report.verdict_panels import against_the_best, coverage, improvement, leader, pairs_table
 
+# Ids of the page's own.
+_KEPT = (
+    *("content", "contents", "figures", "run-records", "provenance", "runs", "compare-runs", "search"),
+    *("cell-filter", "cell-search", "theme", "run-filter", "run-search", "run-status", "run-count", "compared"),
+)
 # More sentences than this are folded away: the matrix and the table of pairs are read faster.
 MOST_SENTENCES = 10
 
@@ -76,7 +82,7 @@ def sections(study: Study, across: Collection[Ground] = (), target: float | None
     comparisons = compare(study, across)
     record = read_tuning(study.path)
     names = Names()
-    for kept in ("content", "contents", "figures", "run-records", "provenance", "runs", "compare-runs"):
+    for kept in _KEPT:
         names(kept)
     # Of one comparison the parts' names are enough; of several each name begins with that of its comparison.
     prefixes = [""] if len(comparisons) == 1 else [names(comparison.title) for comparison in comparisons]
@@ -85,7 +91,7 @@ def sections(study: Study, across: Collection[Ground] = (), target: float | None
         for comparison, prefix in zip(comparisons, prefixes, strict=True)
     )
     shared, caveats = _over_tasks(comparisons, names)
-    return Sections(each, shared, caveats)
+    return Sections(each, (*shared, *_search(study, names)), caveats)
 
 
 def _section(
@@ -209,6 +215,15 @@ def _over_tasks(comparisons: Sequence[Comparison], names: Names) -> tuple[tuple[
     part, kind = names("over-tasks"), "over-tasks"
     placed = names.place(panels, "over-tasks")
     return (Part(part, kind, "Over tasks", "Which cell is good at all of them?", placed),), ()
+
+
+def _search(study: Study, names: Names) -> tuple[Part, ...]:
+    """What tuning tried; nothing where the study was not tuned."""
+    panels = search_panels(study)
+    if not panels:
+        return ()
+    placed = names.place([(panel.title, panel) for panel in panels], "search")
+    return (Part("search", "search", "Search", "Which settings were tried, and was it enough?", placed),)
 
 
 def _why(cut: str) -> str:

@@ -6,6 +6,7 @@ grid and background are the page's own (light or dark) and are added there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
@@ -20,6 +21,8 @@ Figure: TypeAlias = dict[str, Any]
 
 # More than this is not seen on a screen, and makes the page heavy.
 MOST_POINTS = 500
+# Up to this many decades a log axis has ticks at 1, 2 and 5, beyond at powers of ten, and so many at most.
+MOST_DECADES, MOST_TICKS = 4, 10
 
 
 def numbers(values: Iterable[Any] | npt.NDArray[Any], digits: int = 6) -> list[Any]:
@@ -144,6 +147,16 @@ def axis(of: Axis, **more: Any) -> dict[str, Any]:
         ticks = [m * 10.0**k for k in range(-9, 13) for m in (1, 2, 5)]
         found |= {"tickvals": numbers(ticks), "tickformat": ",~g"}
     return {**found, **more}
+
+
+def decades(of: Axis, values: Iterable[float | None]) -> dict[str, Any]:
+    """Return what to change in the layout of an axis whose values span many decades: ticks at powers of ten alone."""
+    shown = [math.log10(value) for value in values if value is not None and value > 0]
+    if of.scale != "log" or not shown or max(shown) - min(shown) <= MOST_DECADES:
+        return {}
+    low, high = math.floor(min(shown)), math.ceil(max(shown))
+    step = math.ceil((high - low) / MOST_TICKS)
+    return {"tickvals": numbers([10.0**k for k in range(high, low - 1, -step)]), "tickformat": ".0e"}
 
 
 def axis_title(of: Axis) -> str:
