@@ -1,6 +1,6 @@
 """A made-up study of 1,000 runs with 500 points each: how large the page is, how long it takes to build.
 
-``python tests/report/thousand_runs.py FOLDER`` writes it, to be looked at.
+``python -m tests.report.thousand_runs FOLDER`` writes it, to be looked at.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from conftest import run_info, six_views, summary, write_run
 
 from cellwise.records.schema import save_view
+from tests.conftest import run_info, six_views, summary, write_run
 
 CELLS, SEEDS, ROWS = 20, 50, 500
 

@@ -192,7 +192,7 @@ def _point(comparison: Comparison, row: Row, place: Place, cost: Cost, style: St
         f"<br>throughput: {short(row.throughput)} {literal(row.throughput_unit)}" if cost.name == "throughput" else ""
     )
     said += "<br>on the front" if place.on_front else f"<br>beaten by {literal(', '.join(place.beaten_by[:4]))}"
-    trace = {
+    trace: Trace = {
         "type": "scatter",
         "mode": "markers+text" if side else "markers",
         "name": literal(row.label),

@@ -59,11 +59,19 @@ class Curve:
 def validation_curves(group: Group) -> dict[str, list[Curve]]:
     """Read the validation rows of every run, by label."""
     found: dict[str, list[Curve]] = {}
+    key = f"validation_{objective_of(group)}"
     for run in group.runs:
-        curve = _read_curve(run, f"validation_{group.objective}")
+        curve = _read_curve(run, key)
         if curve.steps.size:
             found.setdefault(group.label(run), []).append(curve)
     return found
+
+
+def objective_of(group: Group) -> str:
+    """Return the objective; while no run has finished, which would name it, that of the first validation row."""
+    rows = (row for run in group.runs for row in run.metrics()) if not group.objective else iter(())
+    names = (key.removeprefix("validation_") for row in rows for key in row if key.startswith("validation_"))
+    return group.objective or next(names, "")
 
 
 def learning_curves(comparison: Comparison, curves: Mapping[str, list[Curve]], against: str = "step") -> Figure:
@@ -103,12 +111,14 @@ def learning_curves(comparison: Comparison, curves: Mapping[str, list[Curve]], a
         # A floor far away would press the cells into one line: a click on the legend shows it.
         hidden = {} if name in shown else {"visible": "legendonly"}
         data.append(reference(name, [0, right], [value, value], dashes[name], **hidden))
-    y = Axis(f"validation {comparison.objective.replace('_', ' ')}", comparison.unit, "log" if wide else "linear")
+    measured = Axis(
+        f"validation {objective_of(comparison.group).replace('_', ' ')}", comparison.unit, "log" if wide else "linear"
+    )
     return figure(
         data,
         460,
         xaxis=axis(Axis(AGAINST[against]), rangemode="tozero"),
-        yaxis=axis(y, **decades(y, ys)),
+        yaxis=axis(measured, **decades(measured, ys)),
         hovermode="x unified",
         meta={"least": numbers([least])[0]},
     )

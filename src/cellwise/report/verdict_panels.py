@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cellwise.compare.coverage import RUNS, stated
 from cellwise.compare.numbers import decimals, short
+from cellwise.compare.statistics import Interval
 from cellwise.compare.table import Comparison
 from cellwise.compare.verdict import Pair
 from cellwise.report.overlay import Panel
@@ -118,9 +121,9 @@ def _matrix(labels: list[str], pairs: tuple[Pair, ...]) -> Figure:
     text: list[list[str]] = []
     for row in labels:
         found = [_wins(wins, row, column) for column in labels]
-        share.append([None if one is None else round(one[0], 4) for one in found])
+        share.append([None if one is None else round(one.value, 4) for one in found])
         said.append([_said_wins(row, column, one) for column, one in zip(labels, found, strict=True)])
-        text.append(["" if one is None else f"{one[0]:.2f}{'*' if _sure(one) else ''}" for one in found])
+        text.append(["" if one is None else f"{one.value:.2f}{'*' if _sure(one) else ''}" for one in found])
     names = [literal(label) for label in labels]
     trace = {
         "type": "heatmap",
@@ -149,23 +152,21 @@ def _matrix(labels: list[str], pairs: tuple[Pair, ...]) -> Figure:
     )
 
 
-def _wins(
-    wins: dict[tuple[str, str], tuple[float, float, float]], row: str, column: str
-) -> tuple[float, float, float] | None:
+def _wins(wins: Mapping[tuple[str, str], Interval], row: str, column: str) -> Interval | None:
     """How often ``row`` beats ``column``, with its bounds; None of a cell with itself, or where no pair tells."""
     if (row, column) in wins:
         return wins[row, column]
     if (column, row) in wins:
         value, low, high = wins[column, row]
-        return 1 - value, 1 - high, 1 - low
+        return Interval(1 - value, 1 - high, 1 - low)
     return None
 
 
-def _sure(wins: tuple[float, float, float]) -> bool:
-    return wins[1] > 0.5 or wins[2] < 0.5
+def _sure(wins: Interval) -> bool:
+    return wins.low > 0.5 or wins.high < 0.5
 
 
-def _said_wins(row: str, column: str, wins: tuple[float, float, float] | None) -> str:
+def _said_wins(row: str, column: str, wins: Interval | None) -> str:
     if wins is None:
         return literal(row)
     value, low, high = (100 * part for part in wins)
