@@ -92,7 +92,9 @@ def study(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="A study's folder of runs, for example runs/demo.")],
-    out: Annotated[Path | None, typer.Option(help="The HTML file, Markdown beside it; default: report.html in the folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The HTML file, Markdown beside it; default: report.html in the folder.")
+    ] = None,
     across: Annotated[
         str, typer.Option(help="Compare all the same though these differ: data, budget, code; comma-separated.")
     ] = "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -91,7 +92,13 @@ def sections(study: Study, across: Collection[Ground] = (), target: float | None
         for comparison, prefix in zip(comparisons, prefixes, strict=True)
     )
     shared, caveats = _over_tasks(comparisons, names)
-    return Sections(each, (*shared, *_search(study, names)), caveats)
+    search = _search(study, names)
+    if len(each) == 1:
+        # The search is of the one comparison, and stands before the views of what came of it.
+        before = [part for part in each[0].parts if part.kind in ("verdict", "cost")]
+        each = (dataclasses.replace(each[0], parts=(*before, *search, *each[0].parts[len(before) :])),)
+        search = ()
+    return Sections(each, (*shared, *search), caveats)
 
 
 def _section(
@@ -251,7 +258,8 @@ def _stored_views(comparison: Comparison) -> tuple[list[dict[str, list[tuple[int
                         found.setdefault((name, kind), {}).setdefault(label, []).append((run.seed, view))
                     if kind in OF_ONE_SEED:
                         enough.add(name)
-    return list(found.values()), tuple(unread)
+    # By name: what shows the same of several gates stands together, whichever cell has them.
+    return [found[key] for key in sorted(found)], tuple(unread)
 
 
 def labels_of(each: Iterable[Section]) -> dict[str, str]:

@@ -148,7 +148,12 @@ def _matrix(labels: list[str], pairs: tuple[Pair, ...]) -> Figure:
     each = 44 if len(labels) <= MOST_NUMBERED else 24
     meta = {"matrix": each, "narrow": True}
     return figure(
-        [trace], 90 + each * len(labels), xaxis=x, yaxis=y, meta=meta, margin={"l": 64, "r": 24, "t": 70, "b": 12}
+        [trace],
+        90 + max(160, each * len(labels)),
+        xaxis=x,
+        yaxis=y,
+        meta=meta,
+        margin={"l": 64, "r": 24, "t": 70, "b": 12},
     )
 
 

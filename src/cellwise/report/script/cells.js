@@ -33,10 +33,12 @@ const withoutTraces = (variant, hidden) => {
 const withoutRows = (variant, hidden) => {
   const { tickvals, ticktext } = variant.layout.yaxis;
   const kept = tickvals.filter((_, k) => !hidden.has(labelOf(ticktext[k])));
+  if (kept.length === tickvals.length) return variant; // rows of something else
   const moved = new Map(kept.map((place, k) => [place, k]));
   const move = (y) => (y === null || !moved.has(Math.round(y)) ? y : y - Math.round(y) + moved.get(Math.round(y)));
   const across = [-0.5, kept.length - 0.5];
-  const data = variant.data.map((trace) => ({ ...trace, y: labelOf(trace.legendgroup, trace.name) ? trace.y.map(move) : across }));
+  const isAcross = ({ y }) => y.length === 2 && y[0] === -0.5;
+  const data = variant.data.map((trace) => ({ ...trace, y: isAcross(trace) ? across : trace.y.map(move) }));
   const yaxis = { ...variant.layout.yaxis, tickvals: kept.map((_, k) => k), ticktext: kept.map((place) => ticktext[tickvals.indexOf(place)]), range: across };
   const height = variant.layout.height - (variant.layout.meta?.rows ?? 44) * (tickvals.length - kept.length);
   return { ...variant, data, layout: { ...variant.layout, yaxis, height } };
@@ -49,7 +51,7 @@ const withoutSquares = (variant, hidden) => {
   const pick = (list) => kept.map((k) => list[k]);
   const square = (rows) => rows && pick(rows).map(pick);
   const data = [{ ...trace, x: pick(trace.x), y: pick(trace.y), z: square(trace.z), customdata: square(trace.customdata), ...(trace.text ? { text: square(trace.text) } : {}) }];
-  const height = variant.layout.height - variant.layout.meta.matrix * (trace.x.length - kept.length);
+  const height = Math.max(250, variant.layout.height - variant.layout.meta.matrix * (trace.x.length - kept.length));
   return { ...variant, data, layout: { ...variant.layout, height } };
 };
 
