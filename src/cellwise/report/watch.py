@@ -26,7 +26,7 @@ from starlette.routing import Route
 from cellwise.compare.comparable import Ground, read_grounds
 from cellwise.errors import CellwiseError
 from cellwise.report.hosts import LOCAL, OurHosts, listen
-from cellwise.report.live import Live, LiveIndex, LiveStudy, is_study, studies_of
+from cellwise.report.live import LEAST_REST_SECONDS, Live, LiveIndex, LiveStudy, is_study, studies_of
 from cellwise.report.page import page_script, template
 
 WAIT_SECONDS = 20.0
@@ -60,10 +60,12 @@ class Watched:
     Args:
         folder: that was named.
         across: what runs may differ in and be compared all the same.
+        rest: least seconds between two looks at a study.
     """
 
     folder: Path
     across: Collection[Ground] = ()
+    rest: float = LEAST_REST_SECONDS
     _live: dict[Path, LiveStudy] = field(default_factory=dict)
     _index: LiveIndex | None = None
 
@@ -72,7 +74,7 @@ class Watched:
         known = self.folder in self._live and not self.folder.is_dir()
         if known or is_study(self.folder):
             return self._study(self.folder)
-        self._index = self._index or LiveIndex(self.folder)
+        self._index = self._index or LiveIndex(self.folder, self.rest)
         return self._index
 
     def study(self, name: str) -> Live | None:
@@ -86,7 +88,7 @@ class Watched:
         return None if path is None else self._study(path)
 
     def _study(self, path: Path) -> LiveStudy:
-        return self._live.setdefault(path, LiveStudy(path, self.across))
+        return self._live.setdefault(path, LiveStudy(path, self.across, self.rest))
 
 
 def watch_app(watched: Watched, hosts: OurHosts) -> Starlette:
@@ -134,7 +136,9 @@ def watch_app(watched: Watched, hosts: OurHosts) -> Starlette:
         Route("/study/{name}", to_the_page),
     ]
     every: dict[int | type[Exception], Callable[..., Response]] = {HTTPException: _refused, Exception: _broken}
-    return Starlette(routes=routes, middleware=[Middleware(Guard, hosts=hosts)], exception_handlers=every)
+    app = Starlette(routes=routes, middleware=[Middleware(Guard, hosts=hosts)], exception_handlers=every)
+    app.router.redirect_slashes = False
+    return app
 
 
 def serve(
@@ -166,12 +170,15 @@ def serve(
         if open_browser:
             webbrowser.open(address)
         app = watch_app(Watched(folder, grounds), hosts)
-        # Nothing is logged: what fails is answered, and what is in the runs is shown on the page.
-        quiet: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "off", "ws": "none"}
-        config = uvicorn.Config(app, server_header=False, timeout_graceful_shutdown=1, **quiet)
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listening])
+            uvicorn.Server(quiet(app)).run(sockets=[listening])
     print("Watching has ended.")
+
+
+def quiet(app: Starlette) -> uvicorn.Config:
+    """Return how the application is served: nothing is logged, what fails is answered or shown on the page."""
+    more: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "off", "ws": "none"}
+    return uvicorn.Config(app, server_header=False, timeout_graceful_shutdown=1, **more)
 
 
 def _routes(at: str, page: Endpoint, current: Endpoint, figure: Endpoint) -> list[Route]:
