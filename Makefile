@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-slow lint bench coverage soak slurm-test generate clean
+.PHONY: setup demo test test-slow test-browser lint bench coverage soak slurm-test generate clean
 .DELETE_ON_ERROR:
 
 setup: .venv/ready
@@ -24,6 +24,10 @@ test: setup
 # What starts many processes and takes minutes: the other half of the proofs of sweeps, signals and data parallel runs.
 test-slow: setup
 	$(BIN)/pytest -n auto -m slow
+
+# The page, static and live, in Debian's chromium without a window: apt-get install chromium, or any chromium on the PATH.
+test-browser: setup
+	$(BIN)/pytest -m browser tests/browser
 
 lint: setup
 	$(BIN)/ruff format --check .

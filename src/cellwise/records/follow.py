@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -86,8 +86,8 @@ class FollowedRun(RunRecord):
         """Return the rows that are known."""
         return self.rows
 
-    def read_views(self) -> tuple[dict[str, View], tuple[str, ...]]:
-        """Return the views by name, and one line for each that cannot be read."""
+    def read_views(self, passed_over: Collection[str] = ()) -> tuple[dict[str, View], tuple[str, ...]]:
+        """Return the views by name, and one line for each that cannot be read; none is passed over, they are kept."""
         return self._views
 
     @cached_property
@@ -226,9 +226,7 @@ def _signs(run: Path, root: Path) -> tuple[Signs, tuple[str, ...]]:
     return signs, tuple(sorted(refused))
 
 
-def _files(
-    folder: Path, root: Path, prefix: str, names: tuple[str, ...] | None = None
-) -> tuple[Signs, list[str]]:
+def _files(folder: Path, root: Path, prefix: str, names: tuple[str, ...] | None = None) -> tuple[Signs, list[str]]:
     """The signs of a folder's files (of these names alone), and a line for each that is no file or leads out."""
     signs: Signs = {}
     refused: list[str] = []

@@ -13,6 +13,7 @@ import sys
 import types
 import typing
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -92,10 +93,16 @@ def _mismatch(where: str, expected: str, value: Any) -> CellwiseError:
     return CellwiseError(f"{where}: expected {expected}, found {str(value)[:60]!r}")
 
 
+@cache
+def _hints(cls: Any) -> dict[str, Any]:
+    """The types of a dataclass's fields; to resolve them costs as much as to read it."""
+    return typing.get_type_hints(cls)
+
+
 def _read_dataclass(cls: Any, value: Any, where: str, arrays: Mapping[str, np.ndarray] | None) -> Any:
     if not isinstance(value, dict):
         raise _mismatch(where, "an object", value)
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     found: dict[str, Any] = {}
     for field in dataclasses.fields(cls):
         if field.name in value:

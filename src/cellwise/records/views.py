@@ -29,6 +29,7 @@ SCHEMA = 1
 Scale: TypeAlias = Literal["linear", "log", "category"]
 Role: TypeAlias = Literal["measured", "optimum", "floor"]
 About: TypeAlias = Literal["task", "cell"]
+Marks: TypeAlias = Literal["lines", "dots"]
 Array: TypeAlias = npt.NDArray[Any]
 
 
@@ -74,7 +75,7 @@ class Series:
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """Lines over a shared pair of axes."""
+    """Lines over a shared pair of axes; or ``marks="dots"``, each a thing of its own, so that none are averaged."""
 
     name: str
     title: str
@@ -83,6 +84,7 @@ class Curves:
     y: Axis
     series: tuple[Series, ...]
     about: About = "task"
+    marks: Marks = "lines"
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +108,10 @@ class Distribution:
 
 @dataclass(frozen=True, eq=False)
 class Heatmap:
-    """A field ``values`` of shape ``(y, x)`` over ``x_values`` ``(x,)`` and ``y_values`` ``(y,)``."""
+    """A field ``values`` of shape ``(y, x)`` over ``x_values`` ``(x,)`` and ``y_values`` ``(y,)``.
+
+    ``words`` stand below the columns in place of ``x_values``, one each, and may repeat; none where it is empty.
+    """
 
     name: str
     title: str
@@ -118,6 +123,7 @@ class Heatmap:
     y_values: Array
     values: Array
     about: About = "task"
+    words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for field, dimensions in (("x_values", 1), ("y_values", 1), ("values", 2)):
@@ -125,6 +131,8 @@ class Heatmap:
         expected = (len(self.y_values), len(self.x_values))
         if self.values.shape != expected:
             raise ValueError(f"values have shape {self.values.shape}, the axes say {expected}")
+        if self.words and len(self.words) != len(self.x_values):
+            raise ValueError(f"{len(self.words)} words for {len(self.x_values)} columns")
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cellwise.compare.costs import fronts
 from cellwise.compare.numbers import short
@@ -12,15 +13,14 @@ from cellwise.compare.pareto import Place, pareto_front
 from cellwise.compare.table import Comparison, Row
 from cellwise.records.schema import Axis
 from cellwise.report.overlay import Panel
-from cellwise.report.references import look
-from cellwise.report.scores import bar, dot_rows, row_of_dots
+from cellwise.report.references import is_wide, least_of_log, look, scale
+from cellwise.report.scores import bar, dot_rows, row_of_dots, whiskers
 from cellwise.report.theme import NEUTRAL, Style, literal
-from cellwise.report.traces import Figure, Trace, axis, figure, numbers
+from cellwise.report.traces import Figure, Trace, axis, decades, figure, numbers
 
 # With more cells than this names beside the points cover each other; the legend and hovering tell them.
 MOST_NAMED = 12
-# From here on an axis is logarithmic: the cheapest cells would else be one point.
-_WIDE = 8
+_MOST_LISTED = 8
 _PEAK = "peak memory (bytes)"
 _MIB = 1 / 2**20
 
@@ -47,33 +47,44 @@ def costs(comparison: Comparison) -> tuple[Cost, ...]:
 
 
 def pareto(comparison: Comparison) -> Panel | None:
-    """Draw quality against each cost; None where nothing has a score. The note says who is on which front."""
+    """Draw quality against each cost; None where nothing has a score. The table says who is on which front."""
     known = costs(comparison)
     if not known:
         return None
-    note = "Bars are 95 % intervals of the mean. A filled marker is on the front (line): no other cell is as good and "
-    note += "as cheap; an open one is beaten, surely where the better cell is told apart from it. "
+    labels = [row.label for row in comparison.rows if row.n]
+    places = {cost.name: {place.label: _stands(place) for place in cost.places} for cost in known}
     return Panel(
         "Quality against cost",
         "Which cells are worth what they cost?",
         {cost.name: _scatter(comparison, cost) for cost in known},
-        note=note + " ".join(said_of_front(cost) for cost in known),
+        heading=("cell", *places),
+        rows=tuple((label, *(of.get(label, "–") for of in places.values())) for label in labels),
+        note=f"{said_of_fronts(known, labels)} On the front (dotted line, filled marker): no other cell is as good and "
+        "as cheap. A cell that is beaten (open marker) is so for sure where the better one is told apart from it. Bars "
+        "are 95 % intervals of the mean.",
     )
 
 
-def said_of_front(cost: Cost) -> str:
-    """Say which cells are on the front of a cost, and which of the others are beaten for sure."""
-    on = [place.label for place in cost.places if place.on_front]
-    surely = [place.label for place in cost.places if place.surely_beaten]
-    maybe = [place.label for place in cost.places if not place.on_front and not place.surely_beaten]
-    said = [f"On the front by {cost.name}: {', '.join(on)}"]
-    said += [f"beaten for sure: {', '.join(surely)}"] if surely else []
-    said += [f"beaten, though perhaps by chance: {', '.join(maybe)}"] if maybe else []
-    return "; ".join(said) + "."
+def said_of_fronts(known: Sequence[Cost], labels: Sequence[str]) -> str:
+    """Say which cells are on the front of every cost, of some, of none."""
+    on = {label: [c.name for c in known for p in c.places if p.label == label and p.on_front] for label in labels}
+    every = [label for label, names in on.items() if len(names) == len(known)]
+    some = [f"{label} ({', '.join(names)})" for label, names in on.items() if 0 < len(names) < len(known)]
+    none = [label for label, names in on.items() if not names]
+    parts = [("on the front of every cost", every), ("on some", some), ("on none", none)]
+    listed = [(what, f"{len(who)} cells" if len(who) > _MOST_LISTED else ", ".join(who)) for what, who in parts if who]
+    said = "; ".join(f"{what}: {who}" for what, who in listed)
+    return f"{said[0].upper()}{said[1:]}."
+
+
+def _stands(place: Place) -> str:
+    if place.on_front:
+        return "front"
+    return "beaten" if place.surely_beaten else "perhaps beaten"
 
 
 def speed(comparison: Comparison) -> Panel | None:
-    """Draw every run's throughput as a dot with the median of its cell, the fastest on top; None where none is known."""
+    """Draw each run's throughput as a dot, and the median of its cell, the fastest on top; None where none has one."""
     style = look(comparison.group)
     found: dict[str, dict[int, float]] = {}
     for run in comparison.group.runs:
@@ -132,28 +143,29 @@ def _scatter(comparison: Comparison, cost: Cost) -> Figure:
     rows = {row.label: row for row in comparison.rows}
     data = [_front(cost.places)]
     named = len(cost.places) <= MOST_NAMED
+    x = axis(Axis(cost.axis, scale=scale([place.cost for place in cost.places])))
+    x["range"], middle = _room(x, [place.cost for place in cost.places])
+    qualities = [place.quality for place in cost.places]
+    lows = [comparison.shown_interval(row)[0] for row in comparison.rows if row.n > 1]
+    least = least_of_log(qualities, lows) if is_wide(qualities) else -math.inf
     ordered = sorted(cost.places, key=lambda place: place.quality)
     for number, place in enumerate(ordered):
-        # Names of neighbours in quality stand on different sides, so that they cover each other less.
-        side = ("top right", "bottom right")[number % 2]
-        data.append(_point(comparison, rows[place.label], place, cost, style[place.label], side if named else ""))
-    unit = f" ({comparison.unit})" if comparison.unit and comparison.unit != comparison.objective else ""
-    y = {"title": {"text": literal(f"test {comparison.objective.replace('_', ' ')}{unit}")}, "automargin": True}
-    x = axis(Axis(cost.axis, scale="log" if _is_wide([place.cost for place in cost.places]) else "linear"))
-    x["range"] = _room(x, [place.cost for place in cost.places], named)
+        # Names of neighbours in quality stand on different sides, so that they cover each other less, and all within.
+        side = f"{('top', 'bottom')[number % 2]} {'left' if place.cost > middle else 'right'}" if named else ""
+        data.append(_point(comparison, rows[place.label], place, cost, style[place.label], side, least))
+    unit = comparison.unit if comparison.unit != comparison.objective else ""
+    quality = Axis(f"test {comparison.objective.replace('_', ' ')}", unit, scale(qualities))
+    y = axis(quality, **decades(quality, qualities))
     return figure(data, 460, xaxis=x, yaxis=y, hovermode="closest", showlegend=not named)
 
 
-def _is_wide(values: Sequence[float]) -> bool:
-    return min(values) > 0 and max(values) > _WIDE * min(values)
-
-
-def _room(x: Mapping[str, object], values: Sequence[float], named: bool) -> list[float | int]:
-    """The range of the axis, with room at the right for the name of the dearest cell."""
+def _room(x: Mapping[str, object], values: Sequence[float]) -> tuple[list[Any], float]:
+    """The range of the axis, as Plotly takes it, and the cost in its middle."""
     log = x.get("type") == "log"
     at = [math.log10(value) for value in values] if log else list(values)
     reach = (max(at) - min(at)) or (0.3 if log else abs(at[0]) * 0.2 or 1.0)
-    return numbers([min(at) - 0.08 * reach, max(at) + (0.22 if named else 0.08) * reach])
+    middle = (min(at) + max(at)) / 2
+    return numbers([min(at) - 0.08 * reach, max(at) + 0.08 * reach]), 10**middle if log else middle
 
 
 def _front(places: Sequence[Place]) -> Trace:
@@ -170,7 +182,7 @@ def _front(places: Sequence[Place]) -> Trace:
     }
 
 
-def _point(comparison: Comparison, row: Row, place: Place, cost: Cost, style: Style, side: str) -> Trace:
+def _point(comparison: Comparison, row: Row, place: Place, cost: Cost, style: Style, side: str, least: float) -> Trace:
     symbol = style.symbol if place.on_front else f"{style.symbol}-open"
     low, high = comparison.shown_interval(row)
     said = f"{row.label}: {short(row.mean)}"
@@ -192,15 +204,7 @@ def _point(comparison: Comparison, row: Row, place: Place, cost: Cost, style: St
         "hovertemplate": "%{customdata}<extra></extra>",
     }
     if side:
-        trace |= {"text": [f" {literal(row.label)}"], "textposition": side, "cliponaxis": False}
+        trace |= {"text": [f" {literal(row.label)} "], "textposition": side, "cliponaxis": False}
     if row.n > 1:
-        trace["error_y"] = {
-            "type": "data",
-            "symmetric": False,
-            "array": numbers([high - row.mean]),
-            "arrayminus": numbers([row.mean - low]),
-            "color": style.colour,
-            "thickness": 1.5,
-            "width": 4,
-        }
+        trace["error_y"] = whiskers(row.mean, (max(low, least), high), style, 1.5)
     return trace

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -17,7 +18,7 @@ from cellwise.compare.table import Comparison
 from cellwise.compare.values import Floats
 from cellwise.records.schema import Axis
 from cellwise.records.store import RunRecord
-from cellwise.report.references import look, near, references
+from cellwise.report.references import is_wide, least_of_log, look, near, references
 from cellwise.report.theme import Style, literal
 from cellwise.report.traces import (
     MOST_POINTS,
@@ -25,6 +26,7 @@ from cellwise.report.traces import (
     Trace,
     axis,
     band,
+    decades,
     figure,
     line,
     numbers,
@@ -77,35 +79,48 @@ def learning_curves(comparison: Comparison, curves: Mapping[str, list[Curve]], a
     """
     style = look(comparison.group)
     most = points_of_a_seed(curves)
-    data: list[Trace] = []
+    every = [y for each in curves.values() for curve in each for y in curve.y[np.isfinite(curve.y)].tolist()]
+    wide = is_wide(every)
+    least = max(comparison.least, least_of_log(every)) if wide else comparison.least
+    opacity = _opacity(sum(map(len, curves.values())))
+    beneath: list[Trace] = []
+    above: list[Trace] = []
     for label in [row.label for row in comparison.rows if row.label in curves]:
-        data += _curve_traces(label, curves[label], against, style[label], comparison.least, most)
+        x, y = _points(curves[label], against)
+        keep = [thinned(len(each), most) for each in x]
+        seeds = [(x[k][at], y[k][at]) for k, at in enumerate(keep)]
+        beneath += [thin_lines(label, seeds, style[label], opacity), *_ends(label, curves[label], x, y, style[label])]
+        above += _mean(label, curves[label], against, style[label], least)
+    # Bands beneath every mean, seeds beneath every band.
+    data = [*beneath, *sorted(above, key=lambda trace: "fill" not in trace)]
     xs = [x for trace in data for x in trace["x"] if x is not None]
     ys = [y for trace in data for y in trace["y"] if y is not None]
     right = max(xs, default=1)
-    lines = references(comparison)
+    lines = {name: value for name, value in references(comparison).items() if value > 0 or not wide}
     dashes = reference_dashes({name: name == "optimum" for name in lines})
     shown = near(ys, lines)
     for name, value in lines.items():
         # A floor far away would press the cells into one line: a click on the legend shows it.
         hidden = {} if name in shown else {"visible": "legendonly"}
         data.append(reference(name, [0, right], [value, value], dashes[name], **hidden))
-    heights = [*ys, *shown.values()]
-    wide = bool(heights) and min(heights) > 0 and max(heights) > 8 * min(heights)
     y = Axis(f"validation {comparison.objective.replace('_', ' ')}", comparison.unit, "log" if wide else "linear")
     return figure(
         data,
         460,
         xaxis=axis(Axis(AGAINST[against]), rangemode="tozero"),
-        yaxis=axis(y),
+        yaxis=axis(y, **decades(y, ys)),
         hovermode="x unified",
+        meta={"least": numbers([least])[0]},
     )
 
 
-def bands_cut(figure: Figure, least: float) -> str:
-    """Say where bands of learning curves are cut, ``cut at 0``; "" where none is."""
-    cut = any(trace.get("fill") and least in trace["y"] for trace in figure["data"])
-    return f"cut at {short(least)}" if cut else ""
+def bands_cut(figure: Figure) -> str:
+    """Say where bands of learning curves are cut and why; "" where none is."""
+    least = figure["layout"]["meta"]["least"]
+    if least is None or not any(trace.get("fill") and least in trace["y"] for trace in figure["data"]):
+        return ""
+    why = "where the axis ends" if figure["layout"]["yaxis"].get("type") == "log" else "no score can be below"
+    return f"cut at {short(float(least), 2)}: {why}"
 
 
 def points_of_a_seed(curves: Mapping[str, list[Curve]]) -> int:
@@ -120,40 +135,48 @@ def _read_curve(run: RunRecord, key: str) -> Curve:
         if isinstance(row.get("step"), int) and isinstance(row.get(key), int | float):
             rows[row["step"]] = row
     steps = sorted(rows)
-    x = {name: np.array([_number(rows[step].get(name)) for step in steps]) for name in AGAINST}
-    y = np.array([float(rows[step][key]) for step in steps])
+    ordered = [rows[step] for step in steps]
+    x = {name: _numbers([row.get(name) for row in ordered]) for name in AGAINST}
+    y = np.array([row[key] for row in ordered], dtype=np.float64)
     return Curve(run.seed, run.status, np.array(steps, dtype=np.int64), y, x)
 
 
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else np.nan
+def _numbers(values: list[Any]) -> Floats:
+    """Numbers ``(n,)``; NaN for what is none."""
+    return np.array([value if isinstance(value, int | float) else np.nan for value in values], dtype=np.float64)
 
 
-def _curve_traces(label: str, curves: list[Curve], against: str, style: Style, least: float, most: int) -> list[Trace]:
-    placed = [(curve, np.isfinite(curve.x[against])) for curve in curves]
-    drawn = [(curve.x[against][at], curve.y[at]) for curve, at in placed]
-    keep = [thinned(len(x), most) for x, _ in drawn]
-    traces = [thin_lines(label, [(x[k], y[k]) for (x, y), k in zip(drawn, keep, strict=True)], style)]
-    traces += _ends(label, [curve for curve, _ in placed], drawn, style)
-    counted = [(c, at) for c, at in placed if c.status == "finished"] or placed
-    common = reduce(np.intersect1d, [c.steps[at] for c, at in counted])
+def _opacity(seeds: int) -> float:
+    """How strong a seed's line is: of a thousand each is a breath, or they would be one area."""
+    return 0.35 * min(1.0, math.sqrt(25 / max(1, seeds)))
+
+
+def _points(curves: list[Curve], against: str) -> tuple[list[Floats], list[Floats]]:
+    """Where each curve is drawn, ``(rows,)``: x is not known of every row."""
+    known = [np.isfinite(curve.x[against]) for curve in curves]
+    x = [curve.x[against][at] for curve, at in zip(curves, known, strict=True)]
+    return x, [curve.y[at] for curve, at in zip(curves, known, strict=True)]
+
+
+def _mean(label: str, curves: list[Curve], against: str, style: Style, least: float) -> list[Trace]:
+    """The mean of a cell with its band, at the steps that each counted run has reached."""
+    counted = [curve for curve in curves if curve.status == "finished"] or curves
+    common = reduce(np.intersect1d, [curve.steps[np.isfinite(curve.x[against])] for curve in counted])
     if not common.size:
-        return traces
+        return []
     steps = common[thinned(len(common))]
-    rows = [np.searchsorted(c.steps, steps) for c, _ in counted]
-    x = np.mean([c.x[against][row] for (c, _), row in zip(counted, rows, strict=True)], axis=0)
-    mean, low, high = t_intervals(np.array([c.y[row] for (c, _), row in zip(counted, rows, strict=True)]))
-    if len(counted) > 1:
-        traces.append(band(label, x, np.maximum(low, least), high, style))
-    traces.append(line(label, x, mean, style))
-    return traces
+    rows = [np.searchsorted(curve.steps, steps) for curve in counted]
+    x = np.mean([curve.x[against][row] for curve, row in zip(counted, rows, strict=True)], axis=0)
+    mean, low, high = t_intervals(np.array([curve.y[row] for curve, row in zip(counted, rows, strict=True)]))
+    drawn = [line(label, x, mean, style)]
+    return [band(label, x, np.maximum(low, least), high, style), *drawn] if len(counted) > 1 else drawn
 
 
-def _ends(label: str, curves: list[Curve], drawn: list[tuple[Floats, Floats]], style: Style) -> list[Trace]:
+def _ends(label: str, curves: list[Curve], xs: list[Floats], ys: list[Floats], style: Style) -> list[Trace]:
     """A cross where a run ended, or is, that has not finished; its line alone does not tell it from the others."""
     ends = [
         (x[-1], y[-1], f"{literal(label)}, seed {curve.seed} ({curve.status})")
-        for curve, (x, y) in zip(curves, drawn, strict=True)
+        for curve, x, y in zip(curves, xs, ys, strict=True)
         if curve.status != "finished" and x.size
     ]
     if not ends:

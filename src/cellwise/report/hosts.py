@@ -34,7 +34,7 @@ class OurHosts:
     @property
     def are_all(self) -> bool:
         """Whether it listens at every address of this machine."""
-        return self.host in ("", "0.0.0.0", "::")  # noqa: S104 (compared, not bound)
+        return self.host in ("", "0.0.0.0", "::")
 
     def are(self, asked: str) -> bool:
         """Whether the ``Host`` of a request, with or without its port, is one of them."""

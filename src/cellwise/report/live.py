@@ -139,7 +139,9 @@ class LiveStudy(Live):
         except Exception as reading:  # the folder is gone, for example; the page stays as it was
             error = _in_a_line(reading)
         told = {"html": self._html, "status": self._status, "figures": self._places, "changed": self._changed}
-        return state({"title": readable(self.folder.absolute().name), **told, "error": error or self._failed}, self._figures)
+        return state(
+            {"title": readable(self.folder.absolute().name), **told, "error": error or self._failed}, self._figures
+        )
 
     def _draw(self, study: Study) -> str | None:
         """Make the content anew; return why that failed, whatever lies in the folder: then the last one stays."""

@@ -51,8 +51,8 @@ def _means(ranked: Sequence[str], scores: Mapping[str, Mapping[str, Floats]], me
         "Which cell is best over all tasks, each put on one scale?",
         heading=("cell", "interquartile mean [95 %]", *tasks),
         rows=tuple(rows),
-        note="0 is the best floor of a task, 1 the best possible value. Interquartile means over all runs of all tasks, "
-        "intervals by a stratified bootstrap; of each task the mean.",
+        note="0 is the best floor of a task, 1 the best possible value. Interquartile means are over all runs of all "
+        "tasks, with intervals by a stratified bootstrap; of each task the mean.",
     )
 
 

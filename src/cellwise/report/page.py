@@ -7,7 +7,8 @@ page is being parsed and take a wrong width. The "share" button that Plotly 7 ad
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -28,8 +29,9 @@ from cellwise.report.run_records import listed, run_records
 from cellwise.report.sections import labels_of, sections
 from cellwise.report.terminal import middles, scores
 
+_NUMBER = re.compile(r"[<−-]?\s*[\d.]")
 # In the order in which they are read: each uses what stands before it.
-SCRIPTS = ("figures.js", "sorting.js", "cells.js", "runs.js", "page.js")
+SCRIPTS = ("figures.js", "sorting.js", "cells.js", "parallel.js", "runs.js", "page.js")
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,15 @@ def embedded_json(value: Any) -> Markup:
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
+def columns_of_words(rows: Sequence[Sequence[str]]) -> set[int]:
+    """Return which columns of a table hold words, which are read from the left; numbers stand one above the other."""
+    return {
+        place
+        for place, column in enumerate(zip(*rows, strict=True))
+        if any(value and value != "–" and not _NUMBER.match(value) for value in column)
+    }
+
+
 def template(name: str) -> jinja2.Template:
     """Return one of the templates beside this file; what they are given is escaped."""
     here = resources.files("cellwise.report")
@@ -128,7 +139,7 @@ def template(name: str) -> jinja2.Template:
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["short"] = short
-    environment.globals.update(scores=scores, middles=middles, to_spread=to_spread)
+    environment.globals.update(scores=scores, middles=middles, to_spread=to_spread, columns_of_words=columns_of_words)
     return environment.get_template(name)
 
 

@@ -15,7 +15,7 @@ from cellwise.report.overlay import Panel
 from cellwise.report.references import look
 from cellwise.report.target import sentences, time_of
 from cellwise.report.theme import Style
-from cellwise.report.traces import Trace, axis, figure, line
+from cellwise.report.traces import Trace, axis, figure, line, numbers
 
 
 def race_panel(comparison: Comparison, target: float) -> Panel:
@@ -33,7 +33,7 @@ def race_panel(comparison: Comparison, target: float) -> Panel:
     at = "at most" if comparison.direction == "min" else "at least"
     drawn = figure(
         [_steps(row, style[row.label], _longest(found)) for row in found.rows],
-        xaxis=axis(Axis("training steps"), rangemode="tozero"),
+        xaxis=axis(Axis("training steps"), range=numbers([0, 1.02 * _longest(found)])),
         yaxis=axis(Axis("share of runs there"), range=[0, 1.02], tickformat=".0%"),
         hovermode="closest",
     )

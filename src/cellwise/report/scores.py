@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from cellwise.compare.numbers import short
 from cellwise.compare.table import Comparison, Row
 from cellwise.records.schema import Axis
-from cellwise.report.references import look, near, references, span
+from cellwise.report.references import least_of_log, look, near, references, scale, span
 from cellwise.report.theme import Style, literal
-from cellwise.report.traces import Figure, Trace, axis, figure, jitter, numbers, reference, reference_dashes
+from cellwise.report.traces import Figure, Trace, axis, decades, figure, jitter, numbers, reference, reference_dashes
 
 # Rows of few cells have room; of many the figure would be longer than a screen.
 _ROW, _NARROW_ROW, _MANY = 62, 38, 8
+_MANY_SEEDS = 20
 
 
 def final_scores(comparison: Comparison) -> tuple[Figure, str]:
@@ -26,25 +28,33 @@ def final_scores(comparison: Comparison) -> tuple[Figure, str]:
     """
     style = look(comparison.group)
     rows = [row for row in comparison.rows if row.n]
+    scored = [value for row in rows for value in row.values.values()]
+    log = scale(scored) == "log"
+    lows = [comparison.shown_interval(row)[0] for row in rows if row.n > 1]
+    least = least_of_log(scored, lows) if log else -math.inf
+    intervals = {row.label: tuple(max(bound, least) for bound in comparison.shown_interval(row)) for row in rows}
     data = [
         trace
         for place, row in enumerate(reversed(rows))
-        for trace in _score_traces(row, place, style[row.label], comparison.shown_interval(row))
+        for trace in _score_traces(comparison, row, place, style[row.label], intervals[row.label])
     ]
-    values = [value for row in rows for value in row.values.values()]
-    values += [bound for row in rows if row.n > 1 for bound in comparison.shown_interval(row)]
+    values = [*scored, *(bound for row in rows if row.n > 1 for bound in intervals[row.label])]
     lines = references(comparison)
-    shown = near(values, lines)  # a floor far away would press the cells into one point: it is named instead
+    # A floor far away would press the cells into one point: it is named instead.
+    shown = near(values, {name: value for name, value in lines.items() if value > 0 or not log})
     dashes = reference_dashes({name: name == "optimum" for name in lines})
     for name, value in shown.items():
         ends = [-0.5, len(rows) - 0.5]
         hover = "%{x:.4~g}<extra></extra>"
         data.append(reference(name, [value, value], ends, dashes[name], hovertemplate=hover))
-    outside = ", ".join(f"{name} {short(value)}" for name, value in lines.items() if name not in shown)
-    x = Axis(f"test {comparison.objective.replace('_', ' ')}", comparison.unit)
-    drawn = dot_rows([row.label for row in rows], data, axis(x, range=_around([*values, *shown.values()], values)))
+    x = Axis(f"test {comparison.objective.replace('_', ' ')}", comparison.unit, "log" if log else "linear")
+    every = [*values, *shown.values()]
+    drawn = dot_rows([row.label for row in rows], data, axis(x, range=_around(every, log), **decades(x, every)))
     drawn["layout"]["showlegend"] = bool(shown)
-    return drawn, f"Outside the picture: {outside}." if outside else ""
+    notes = [f"Outside the picture: {_listed(lines, shown)}."] if len(shown) < len(lines) else []
+    if any(low < least for low in lows):
+        notes.append("The axis is logarithmic: an interval that reaches 0 ends at its edge.")
+    return drawn, " ".join(notes)
 
 
 def dot_rows(labels: Sequence[str], data: list[Trace], xaxis: dict[str, Any]) -> Figure:
@@ -71,7 +81,7 @@ def dots(label: str, x: Any, y: Any, style: Style, **more: Any) -> Trace:
     return {
         "type": "scatter",
         "mode": "markers",
-        "legendgroup": literal(label),
+        "name": literal(label),
         "x": numbers(x),
         "y": numbers(y),
         "marker": {"color": style.colour, "symbol": style.symbol, "size": 9, "opacity": 0.7},
@@ -89,41 +99,52 @@ def bar(label: str, x: float, place: float, style: Style, hover: str) -> Trace:
         "size": 16,
         "line": {"width": 3, "color": style.colour},
     }
-    return dots(label, [x], [place - 0.18], style, marker=marker, hovertemplate=f"{hover}<extra></extra>")
+    return dots(label, [x], [place - 0.2], style, marker=marker, hovertemplate=f"{hover}<extra></extra>")
 
 
 def row_of_dots(label: str, by_seed: dict[int, float], place: float, style: Style) -> Trace:
     """Return the dots of one row, a little above its place, never two on each other."""
-    y = [place + 0.12 + offset for offset in jitter(len(by_seed), 0.16 if len(by_seed) <= 20 else 0.34)]
+    many = len(by_seed) > _MANY_SEEDS
+    y = [place + (0.2 if many else 0.12) + offset for offset in jitter(len(by_seed), 0.34 if many else 0.16)]
     said = [literal(f"{label}, seed {seed}") for seed in by_seed]
     hover = "%{text}: %{x:.5~g}<extra></extra>"
-    return dots(label, list(by_seed.values()), y, style, text=said, hovertemplate=hover)
+    drawn = dots(label, list(by_seed.values()), y, style, text=said, hovertemplate=hover)
+    drawn["marker"]["size"] = 6 if many else 9
+    return drawn
 
 
-def _around(shown: list[float], values: list[float]) -> list[float]:
-    margin = 0.06 * span(values)
-    return numbers([min(shown) - margin, max(shown) + margin])
+def _listed(lines: dict[str, float], shown: dict[str, float]) -> str:
+    return ", ".join(f"{name} {short(value)}" for name, value in lines.items() if name not in shown)
 
 
-def _score_traces(row: Row, place: float, style: Style, interval: tuple[float, float]) -> list[Trace]:
+def _around(shown: list[float], log: bool) -> list[Any]:
+    """The range of an axis with a margin, as Plotly takes it."""
+    at = [math.log10(value) for value in shown] if log else shown
+    margin = 0.05 * span(at)
+    return numbers([min(at) - margin, max(at) + margin])
+
+
+def _score_traces(
+    comparison: Comparison, row: Row, place: float, style: Style, drawn: tuple[float, ...]
+) -> list[Trace]:
     """One row of the final scores: every seed's dot, and below them the mean with its interval."""
     traces = [row_of_dots(row.label, row.values, place, style)]
     if row.n > 1:
-        traces.append(_mean_bar(row, interval, place, style))
+        low, high = comparison.shown_interval(row)
+        hover = f"mean %{{x:.5~g}}, 95 % interval {short(low)} to {short(high)}"
+        traces.append({**bar(row.label, row.mean, place, style, hover), "error_x": whiskers(row.mean, drawn, style)})
     return traces
 
 
-def _mean_bar(row: Row, interval: tuple[float, float], place: float, style: Style) -> Trace:
-    """The mean as a line across its 95 % interval, which is lopsided where it is cut."""
+def whiskers(mean: float, interval: Sequence[float], style: Style, thickness: float = 2.5) -> dict[str, Any]:
+    """Return the error bar of a mean, lopsided where its interval is cut."""
     low, high = interval
-    error = {
+    return {
         "type": "data",
         "symmetric": False,
-        "array": numbers([high - row.mean]),
-        "arrayminus": numbers([row.mean - low]),
+        "array": numbers([high - mean]),
+        "arrayminus": numbers([mean - low]),
         "color": style.colour,
-        "thickness": 2.5,
+        "thickness": thickness,
         "width": 6,
     }
-    hover = f"mean %{{x:.5~g}}, 95 % interval {short(low)} to {short(high)}"
-    return {**bar(row.label, row.mean, place, style, hover), "error_x": error}

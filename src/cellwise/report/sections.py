@@ -15,15 +15,21 @@ from cellwise.records.tuning import TuningRecord, read_tuning
 from cellwise.report.cost import engines, pareto, speed
 from cellwise.report.figures import AGAINST, bands_cut, learning_curves, points_of_a_seed, validation_curves
 from cellwise.report.over_tasks import has_several_tasks, tasks_panels
-from cellwise.report.overlay import Panel, draw_view
+from cellwise.report.overlay import OF_ONE_SEED, Panel, draw_view
 from cellwise.report.placed import Names, Part, Placed
 from cellwise.report.race_panel import race_panel
 from cellwise.report.references import look
 from cellwise.report.scores import final_scores
+from cellwise.report.search import search_panels
 from cellwise.report.terminal import rate
 from cellwise.report.traces import MOST_POINTS
 from cellwise.report.verdict_panels import against_the_best, coverage, improvement, leader, pairs_table
 
+# Ids of the page's own.
+_KEPT = (
+    *("content", "contents", "figures", "run-records", "provenance", "runs", "compare-runs", "search"),
+    *("cell-filter", "cell-search", "theme", "run-filter", "run-search", "run-status", "run-count", "compared"),
+)
 # More sentences than this are folded away: the matrix and the table of pairs are read faster.
 MOST_SENTENCES = 10
 
@@ -76,18 +82,16 @@ def sections(study: Study, across: Collection[Ground] = (), target: float | None
     comparisons = compare(study, across)
     record = read_tuning(study.path)
     names = Names()
-    for kept in ("content", "contents", "figures", "run-records", "provenance", "runs", "compare-runs"):
+    for kept in _KEPT:
         names(kept)
-    if len(comparisons) == 1:
-        prefixes = [""]
-    else:
-        prefixes = [names(comparison.title) for comparison in comparisons]
+    # Of one comparison the parts' names are enough; of several each name begins with that of its comparison.
+    prefixes = [""] if len(comparisons) == 1 else [names(comparison.title) for comparison in comparisons]
     each = tuple(
         _section(comparison, prefix, names, record, target)
         for comparison, prefix in zip(comparisons, prefixes, strict=True)
     )
     shared, caveats = _over_tasks(comparisons, names)
-    return Sections(each, shared, caveats)
+    return Sections(each, (*shared, *_search(study, names)), caveats)
 
 
 def _section(
@@ -128,10 +132,11 @@ def _verdict(comparison: Comparison, target: float | None) -> list[tuple[str, Pa
     curves = validation_curves(comparison.group)
     if curves:
         variants = {name: learning_curves(comparison, curves, key) for key, name in AGAINST.items()}
-        cut = bands_cut(next(iter(variants.values())), comparison.least)
+        cut = bands_cut(next(iter(variants.values())))
         most = points_of_a_seed(curves)
         thin = f", of at most {most} points each" if most < MOST_POINTS else ""
-        note = f"Thick lines are means over seeds, bands 95 % intervals{_why(cut)}, thin lines single seeds{thin}."
+        bands = f"bands 95 % intervals{f' ({cut})' if cut else ''}"
+        note = f"Thick lines are means over seeds, {bands}, thin lines single seeds{thin}."
         ended = {curve.status for each in curves.values() for curve in each} - {"finished"}
         note += " A cross is where a run stands or stopped that has not finished." if ended else ""
         panels.append(
@@ -177,8 +182,8 @@ def _cost_table(comparison: Comparison) -> Panel:
         "How large, how fast and how hungry is each cell?",
         heading=heading,
         rows=tuple(rows),
-        note="FLOPs are those of the recurrent layers forward, a time step and example. Throughput, time and memory are "
-        "medians over seeds, and those of the machine and of the engine.",
+        note="FLOPs are those of the recurrent layers forward, a time step and example. Throughput, time and memory "
+        "are medians over seeds, and those of the machine and of the engine.",
     )
 
 
@@ -212,23 +217,40 @@ def _over_tasks(comparisons: Sequence[Comparison], names: Names) -> tuple[tuple[
     return (Part(part, kind, "Over tasks", "Which cell is good at all of them?", placed),), ()
 
 
+def _search(study: Study, names: Names) -> tuple[Part, ...]:
+    """What tuning tried; nothing where the study was not tuned."""
+    panels = search_panels(study)
+    if not panels:
+        return ()
+    placed = names.place([(panel.title, panel) for panel in panels], "search")
+    return (Part("search", "search", "Search", "Which settings were tried, and was it enough?", placed),)
+
+
 def _why(cut: str) -> str:
     return f" ({cut}: no score can be below)" if cut else ""
 
 
 def _stored_views(comparison: Comparison) -> tuple[list[dict[str, list[tuple[int, View]]]], tuple[str, ...]]:
-    """Return, for each view (by name and kind), its labels (best first) with (seed, view)."""
+    """Return, for each view (by name and kind), its labels (best first) with (seed, view).
+
+    Of kinds that show the first seed alone the others are not read: they would be most of the reading.
+    """
     found: dict[tuple[str, str], dict[str, list[tuple[int, View]]]] = {}
     unread: list[str] = []
     group = comparison.group
+    finished = [run for run in group.runs if run.status == "finished"]
     for label in [row.label for row in comparison.rows]:
-        for run in group.runs:
-            if run.status == "finished" and group.label(run) == label:
-                views, errors = run.read_views()
+        enough: set[str] = set()
+        for run in finished:
+            if group.label(run) == label:
+                views, errors = run.read_views(enough)
                 unread += errors
                 for name, view in views.items():
-                    by_label = found.setdefault((name, kind_of(view)), {})
-                    by_label.setdefault(label, []).append((run.seed, view))
+                    kind = kind_of(view)
+                    if name not in enough:
+                        found.setdefault((name, kind), {}).setdefault(label, []).append((run.seed, view))
+                    if kind in OF_ONE_SEED:
+                        enough.add(name)
     return list(found.values()), tuple(unread)
 
 

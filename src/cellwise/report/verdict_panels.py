@@ -1,4 +1,4 @@
-"""The verdict's evidence beside the sentences: every pair in numbers, who wins single runs, what an interval is worth."""
+"""Evidence beside the verdict's sentences: every pair in numbers, who wins single runs, what an interval is worth."""
 
 from __future__ import annotations
 
@@ -141,9 +141,12 @@ def _matrix(labels: list[str], pairs: tuple[Pair, ...]) -> Figure:
     category = {"type": "category", "automargin": True, "showgrid": False, "ticks": ""}
     x = {**category, "side": "top", "title": {"text": "... than a run of"}}
     y = {**category, "autorange": "reversed", "title": {"text": "a run of ... is better"}}
-    # ``matrix`` tells the page that a cell's row and column can be taken out, ``narrow`` that squares are better square.
+    # ``matrix`` tells the page that a cell's row and column can be taken out, ``narrow`` that it is better not as wide.
     each = 44 if len(labels) <= MOST_NUMBERED else 24
-    return figure([trace], 130 + each * len(labels), xaxis=x, yaxis=y, meta={"matrix": each, "narrow": True})
+    meta = {"matrix": each, "narrow": True}
+    return figure(
+        [trace], 90 + each * len(labels), xaxis=x, yaxis=y, meta=meta, margin={"l": 64, "r": 24, "t": 70, "b": 12}
+    )
 
 
 def _wins(
@@ -187,6 +190,6 @@ def coverage(comparison: Comparison) -> Panel | None:
         "How often does such an interval at 95 % hold the truth?",
         heading=("interval at 95 %", "scores", *(f"n = {n}{' (as here)' if n == here else ''}" for n in RUNS)),
         rows=tuple(rows),
-        note=f"By simulation; n is the number of runs, here {fewest} where fewest. Lognormal (sd 1 of the logarithm) is "
-        "more skewed than most test scores.",
+        note=f"By simulation; n is the number of runs, here {fewest} where fewest. Lognormal (sd 1 of the logarithm) "
+        "is more skewed than most test scores.",
     )

@@ -105,6 +105,10 @@ class LoggerSettings:
     project: str = "cellwise"
 
 
+Level = Literal["off", "light", "full"]
+"""How closely probes look inside the cell; see conf/config.yaml."""
+
+
 @dataclass(frozen=True)
 class RunSettings:
     """A whole configuration, checked: typed where it belongs to training, as it was where it belongs to a task."""
@@ -117,6 +121,7 @@ class RunSettings:
     cell_options: Mapping[str, Any]
     seed: int
     again: bool
+    probe: Level
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,7 @@ class _Plain:
     cell_modules: tuple[str, ...] = ()
     again: bool = False
     budget: str | None = None
+    probe: Level = "off"
 
 
 _GROUPS = ("cell", "task", "data", "network", "optim", "trainer", "logger")
@@ -166,4 +172,5 @@ def read(config: Mapping[str, Any]) -> RunSettings:
         cell_options=cell,
         seed=plain.seed,
         again=plain.again,
+        probe=plain.probe,
     )

@@ -18,6 +18,7 @@ from cellwise.budget import recurrent_flops
 from cellwise.cells.registry import build_cell, import_cells
 from cellwise.errors import CellwiseError
 from cellwise.machine import cores
+from cellwise.probes.probe import Probe
 from cellwise.records.finished import finished_note, is_finished
 from cellwise.records.identity import run_folder
 from cellwise.records.lease import Lease, take_lease
@@ -80,7 +81,7 @@ def train(
     settings = read(config)
     folder = run_folder(config)
     if is_finished(folder) and not settings.again:
-        return Outcome(folder, finished_note(folder), skipped=True)
+        return Outcome(folder, finished_note(folder, settings.probe), skipped=True)
     _require_devices(settings.trainer)
     started = time.perf_counter()
     threads = settings.trainer.threads or max(1, (threads or cores()) // settings.trainer.devices)
@@ -96,7 +97,7 @@ def train(
         examples.share(0, settings.trainer.devices)  # refuses what can't be shared
     with take_lease(folder) as lease:
         if is_finished(folder) and not settings.again:  # by another process, since the first look
-            return Outcome(folder, finished_note(folder), skipped=True)
+            return Outcome(folder, finished_note(folder, settings.probe), skipped=True)
         info = info_now(config, settings, task.checksums, threads)
         start = None if settings.again else _start(folder, settings, info, extends)
         return _make(config, settings, task, info, start, lease, started, progress, own_process=own_process)
@@ -136,18 +137,21 @@ def _make(
         with all_ranks(of, on, log, take_part, config, info.threads, start) as ranks:
             module = _built(config, settings, task, record, progress, stop, ranks)
             setup_seconds = time.perf_counter() - started
-            trainer = fit(settings, module, folder, start)
+            probe = Probe(settings.probe, task, module.network, record.note)
+            trainer = fit(settings, module, folder, start, probe)
         fitted = time.perf_counter()
         module.selection.restore(module.network)
         trainer.test(module, batches(task, "test", settings), verbose=False)
         with torch.inference_mode():
-            for view in task.views(module.network.eval()):
+            for view in [*task.views(module.network.eval()), *probe.views()]:
                 record.view(view)
         times = {
             "setup": setup_seconds,
             "train": fitted - started - setup_seconds,
             "test": time.perf_counter() - fitted,
         }
+        if probe.level != "off":
+            times |= {"train": times["train"] - probe.seconds, "probe": probe.seconds}
         record.update(times_seconds={name: round(seconds, 3) for name, seconds in times.items()})
         summary = _summary(settings, task, module, record.info)
         record.finish(summary)

@@ -64,7 +64,7 @@ const fit = (figure, height) => {
 
 const draw = async (figure) => {
   const { place } = figure;
-  const variant = without(shownVariant(figure), state.hidden);
+  const variant = arranged(figure, without(shownVariant(figure), state.hidden));
   figure.drawn = true;
   pending += 1;
   report();

@@ -71,9 +71,9 @@ const wordsOf = (run) => [run.cell, `seed ${run.seed}`, run.status, run.at, run.
 
 const runRows = () => [...document.querySelectorAll("#runs tbody tr[data-run]")];
 
-// Hides the rows that do not have the words, or not the status, and says how many are left.
+// Hides the rows that do not have all that was typed between commas, or not the status, and says how many are left.
 const showRuns = () => {
-  const wanted = state.runs.text.toLowerCase().split(/\s+/).filter(Boolean);
+  const wanted = state.runs.text.toLowerCase().split(",").map((words) => words.trim()).filter(Boolean);
   let shown = 0;
   const rows = runRows();
   rows.forEach((row) => {
@@ -140,7 +140,7 @@ const chooseRun = (box) => {
 const mountRuns = () => {
   const place = document.querySelector("#run-filter");
   if (!place) return;
-  const search = make("input", { type: "search", id: "run-search", placeholder: "find runs: cell, seed 3, words of an error", value: state.runs.text });
+  const search = make("input", { type: "search", id: "run-search", placeholder: "find runs: lstm, seed 3, words of an error", value: state.runs.text });
   search.setAttribute("aria-label", "find runs");
   const statuses = [...new Set(records.runs.map((run) => run.status))].sort();
   const option = (value, text) => make("option", { value, textContent: text, selected: value === state.runs.status });
