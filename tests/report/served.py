@@ -1,4 +1,4 @@
-"""The live page served by a thread of the test, and asked as no browser would ask: every byte of a request is the test's."""
+"""The live page served by a thread of the test, and asked as no browser asks: each byte of a request is the test's."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Served:
 def served(folder: Path, host: str = "127.0.0.1") -> Iterator[Served]:
     """Serve a folder while the block runs; ``host`` is what the server believes to be."""
     with listen("127.0.0.1", 0) as listening:
-        server = uvicorn.Server(quiet(watch_app(Watched(folder, rest=0.05), OurHosts(host))))
+        server = uvicorn.Server(quiet(watch_app(Watched(folder, rest=0.05, poll=0.2), OurHosts(host))))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:

@@ -9,7 +9,16 @@ import pytest
 from cellwise.errors import CellwiseError
 from cellwise.report.hosts import OurHosts, listen
 
-LOCAL = ["localhost", "localhost:8008", "LOCALHOST:1", "127.0.0.1", "127.0.0.1:8008", "127.1.2.3", "[::1]", "[::1]:8008"]
+LOCAL = [
+    "localhost",
+    "localhost:8008",
+    "LOCALHOST:1",
+    "127.0.0.1",
+    "127.0.0.1:8008",
+    "127.1.2.3",
+    "[::1]",
+    "[::1]:8008",
+]
 NEVER = ["", "evil.example", "evil.example:8008", "localhost.evil.example", "127.0.0.1.evil.example", "::1", "[::1",
          "localhost:port", "localhost:8008:1", "a@localhost", "localhost/", "local host", "[evil.example]"]  # fmt: skip
 

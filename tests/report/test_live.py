@@ -6,15 +6,18 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cellwise.compare.comparable import Ground
 from cellwise.records.planned import write_plan
+from cellwise.records.store import Study
 from cellwise.report import live
 from cellwise.report.live import Live, LiveIndex, LiveStudy, State, is_study, state, studies_of
+from cellwise.report.page import Content, page_content
 
 
 def told(found: State) -> dict[str, Any]:
@@ -25,8 +28,12 @@ def told(found: State) -> dict[str, Any]:
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of runs of each time that a page is drawn."""
     found: list[int] = []
-    real = live.page_content
-    monkeypatch.setattr(live, "page_content", lambda study, across: (found.append(len(study.runs)), real(study, across))[1])
+
+    def counted(study: Study, across: Collection[Ground]) -> Content:
+        found.append(len(study.runs))
+        return page_content(study, across)
+
+    monkeypatch.setattr(live, "page_content", counted)
     return found
 
 
@@ -96,7 +103,6 @@ def test_what_cannot_be_drawn_leaves_the_last_page_with_the_reason(
 ) -> None:
     page = LiveStudy(study_folder)
     before = told(page.look())
-    real = live.page_content
 
     def broken(*arguments: Any) -> Any:
         raise ZeroDivisionError("by\nnothing")
@@ -108,7 +114,7 @@ def test_what_cannot_be_drawn_leaves_the_last_page_with_the_reason(
     assert (failed["html"], failed["figures"]) == (before["html"], before["figures"])
     assert "20 runs" in failed["status"]
     assert told(page.look()) == failed
-    monkeypatch.setattr(live, "page_content", real)
+    monkeypatch.setattr(live, "page_content", page_content)
     shutil.rmtree(study_folder / "gru-0123abcd")
     after = told(page.look())
     assert after["error"] is None
@@ -144,8 +150,10 @@ def test_many_who_look_at_once_share_one_look() -> None:
     assert not page.has_state
     found: list[State | None] = []
     threads = [threading.Thread(target=lambda: found.append(page.latest(10.0))) for _ in range(20)]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert len(found) == 20
     assert None not in found
     assert page.looks <= 3  # those who came while the first look went on share the second
@@ -178,7 +186,12 @@ def test_the_index_lists_what_is_a_study_and_counts_its_runs(make_study: Callabl
     (runs / "link").symlink_to(tmp_path / "elsewhere" / "study")
     (runs / "tuned" / "tuning").mkdir(parents=True)
     assert list(studies_of(runs)) == ["<b>second &?#%2e", "first", "planned", "tuned"]
-    assert (is_study(first), is_study(runs), is_study(runs / "notes"), is_study(runs / "none")) == (True, False, False, False)
+    assert (is_study(first), is_study(runs), is_study(runs / "notes"), is_study(runs / "none")) == (
+        True,
+        False,
+        False,
+        False,
+    )
     said = told(LiveIndex(runs).look())
     assert '<a href="study/first/">first</a></th><td>2</td><td>2</td>' in said["html"]
     assert '<a href="study/%3Cb%3Esecond%20%26%3F%23%252e/">&lt;b&gt;second &amp;' in said["html"]

@@ -25,9 +25,15 @@ def test_a_run_says_its_step_its_scores_and_the_time_left(
     folder = make_study("study", 2, ("gru",))
     configuration = folder / "lstm-0123abcd"
     for seed, rows, steps in ((0, ROWS, 1000), (1, ROWS, None), (2, [], 1000), (3, [{"step": "x"}, *ROWS], 200)):
-        add_run(configuration / f"seed-{seed}", made_up_run_info("lstm", seed, status="running", steps=steps), rows=rows)
+        add_run(
+            configuration / f"seed-{seed}", made_up_run_info("lstm", seed, status="running", steps=steps), rows=rows
+        )
     write_plan([*configuration.glob("seed-*"), folder / "rnn-0123abcd" / "seed-0"])
-    with take_lease(configuration / "seed-0"), take_lease(configuration / "seed-1"), take_lease(configuration / "seed-2"):
+    with (
+        take_lease(configuration / "seed-0"),
+        take_lease(configuration / "seed-1"),
+        take_lease(configuration / "seed-2"),
+    ):
         found = under_way(Follower(folder).read())
         assert status_lines(folder)[0] == f"{folder}: {found.told}"
     assert found.told == "7 runs: 3 running, 1 cut off, 2 finished, 1 waiting"

@@ -187,7 +187,9 @@ def test_the_command_says_where_it_is_serves_and_ends_with_ctrl_c(
 ) -> None:
     assert started.stdout is not None
     line = started.stdout.readline()
-    matched = re.fullmatch(rf"Watching {re.escape(str(study_folder))} at (http://127\.0\.0\.1:\d+/) \(Ctrl-C ends it\)\n", line)
+    matched = re.fullmatch(
+        rf"Watching {re.escape(str(study_folder))} at (http://127\.0\.0\.1:\d+/) \(Ctrl-C ends it\)\n", line
+    )
     assert matched
     with urllib.request.urlopen(f"{matched[1]}state", timeout=30) as answer:
         assert "25 runs: 25 finished" in json.load(answer)["status"]
@@ -209,7 +211,10 @@ def test_what_cannot_be_watched_is_one_line(
     with listen("127.0.0.1", 0) as taken:
         port = str(taken.getsockname()[1])
         for words, said in (
-            ((str(tmp_path / "none"),), "to watch; give a study's, for example runs/demo, or the one that holds them, runs"),
+            (
+                (str(tmp_path / "none"),),
+                "to watch; give a study's, for example runs/demo, or the one that holds them, runs",
+            ),
             ((str(study_folder / "report.html"),), "no folder "),
             ((str(study_folder), "--port", port), f"port {port} of 127.0.0.1 is in use; type --port 0 for a free one"),
             ((str(study_folder), "--across", "cod"), "unknown ground 'cod'; did you mean 'code'?"),

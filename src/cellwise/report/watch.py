@@ -33,6 +33,7 @@ WAIT_SECONDS = 20.0
 """How long the first request waits for the first look; while there is something to show, nobody waits long."""
 
 SHORT_WAIT_SECONDS = 2.0
+POLL_SECONDS = 2.0
 
 _KINDS = {".css": "text/css", ".js": "text/javascript"}
 
@@ -61,11 +62,13 @@ class Watched:
         folder: that was named.
         across: what runs may differ in and be compared all the same.
         rest: least seconds between two looks at a study.
+        poll: seconds between two questions of a browser.
     """
 
     folder: Path
     across: Collection[Ground] = ()
     rest: float = LEAST_REST_SECONDS
+    poll: float = POLL_SECONDS
     _live: dict[Path, LiveStudy] = field(default_factory=dict)
     _index: LiveIndex | None = None
 
@@ -109,7 +112,9 @@ def watch_app(watched: Watched, hosts: OurHosts) -> Starlette:
     def page(request: Request) -> Response:
         live(request)
         up = "name" in request.path_params
-        return _html(template("live.html.j2").render(base="../../" if up else "", up=up))
+        return _html(
+            template("live.html.j2").render(base="../../" if up else "", up=up, poll=round(1000 * watched.poll))
+        )
 
     def current(request: Request) -> Response:
         shown = live(request)
