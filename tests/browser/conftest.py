@@ -7,6 +7,7 @@ anywhere but the page's own place fails the test.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -68,12 +69,23 @@ class Opened:
         """What a piece of JavaScript gives."""
         return self.page.evaluate(code, argument)
 
+    def until(self, condition: str, argument: Any = None, seconds: float = 20.0) -> None:
+        """Wait until a piece of JavaScript gives true; Playwright's own way needs `eval`, which a live page forbids."""
+        end = time.monotonic() + seconds
+        while not self.js(condition, argument):
+            assert time.monotonic() < end, f"not so after {seconds} s: {condition} {argument!r}"
+            self.page.wait_for_timeout(50)
+
+    def settled(self) -> None:
+        """Wait until nothing is being drawn."""
+        self.until(SETTLED)
+
     def drawn(self) -> Opened:
         """Draw every figure, also those that are folded away or wait until they come into sight."""
-        self.page.wait_for_function(SETTLED)
+        self.settled()
         self.js("document.querySelectorAll('article details').forEach((one) => { one.open = true; })")
         self.js("cellwise.drawAll()")
-        self.page.wait_for_function(f"{SETTLED} && {ALL}")
+        self.until(f"{SETTLED} && {ALL}")
         return self
 
     def figure(self, panel: str) -> dict[str, Any]:
@@ -91,6 +103,10 @@ class Opened:
         found = [t for t in traces if all(t.get(key) == value for key, value in wanted.items())]
         assert len(found) == 1, [{key: t.get(key) for key in ("name", "mode", *wanted)} for t in traces]
         return dict(found[0])
+
+    def of_cell(self, panel: str, cell: str) -> list[dict[str, Any]]:
+        """The traces of a figure that are of one cell."""
+        return [t for t in self.figure(panel)["data"] if cell in (t.get("name"), t.get("legendgroup"))]
 
     def table(self, selector: str) -> list[list[str]]:
         """The text of a table's cells, row by row."""
@@ -154,5 +170,5 @@ def drawn(browser: Browser, everything_page: Path) -> Iterator[Opened]:
 def page(open_page: Open, everything_page: Path) -> Opened:
     """The page of everything, for those who click."""
     found = open_page(everything_page)
-    found.page.wait_for_function(SETTLED)
+    found.settled()
     return found

@@ -27,7 +27,10 @@ from tests.conftest import metrics, run_info, six_views, summary, write_run
 
 PWNED = "window.pwned=1"
 HOSTILE = f"<img src=x onerror={PWNED}>"
-HOSTILE_TEXT = f"</script><script>{PWNED}</script>\n\"quoted\" 'and' {{{{ 7 * 7 }}}} & <b>bold</b> <a href=javascript:{PWNED}>a</a>"
+HOSTILE_TEXT = (
+    f"</script><script>{PWNED}</script>\n"
+    f"\"quoted\" 'and' {{{{ 7 * 7 }}}} & <b>bold</b> <a href=javascript:{PWNED}>a</a>"
+)
 CELLS = ("lstm", "gru", "rnn")
 SEEDS = (0, 1, 2)
 RATES = {"lstm": 0.004, "gru": 0.002, "rnn": 0.001}
@@ -66,7 +69,9 @@ def write_finished(folder: Path, cell: str, seed: int, value: float, cost: int =
         "peak_memory_bytes": (200 + 50 * cost) * 2**20,
     }
     run = folder / f"{cell}-0123abcd" / f"seed-{seed}"
-    write_run(run, run_info(cell, seed, study=folder.name), summary(cell, seed, value, **costs, **changes), metrics(value))
+    write_run(
+        run, run_info(cell, seed, study=folder.name), summary(cell, seed, value, **costs, **changes), metrics(value)
+    )
     config = {"cell": {"name": cell}, "seed": seed, "optim": {"learning_rate": RATES.get(cell, 0.002)}}
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     for view in twelve_views(cell, seed):
@@ -116,14 +121,18 @@ def write_hostile(folder: Path) -> Path:
         for seed in SEEDS[:2]:
             path = write_finished(folder, cell, seed, 60.0 + seed + len(cell) / 10)
             info = json.loads((path / "run.json").read_text())
-            info |= {"command": f"cellwise train {HOSTILE_TEXT}", "engine": HOSTILE, "versions": {HOSTILE: HOSTILE_TEXT}}
+            info |= {
+                "command": f"cellwise train {HOSTILE_TEXT}",
+                "engine": HOSTILE,
+                "versions": {HOSTILE: HOSTILE_TEXT},
+            }
             (path / "run.json").write_text(json.dumps(info))
             for view in hostile_views(seed):
                 save_view(view, path / "views")
             (path / "views" / f"{HOSTILE}.json").write_text(HOSTILE_TEXT)
     failed = run_info(HOSTILE, 7, status="failed", error=HOSTILE_TEXT)
     write_run(folder / f"{HOSTILE}-0123abcd" / "seed-7", failed)
-    (folder / f"lstm-0123abcd" / HOSTILE).mkdir()
+    (folder / "lstm-0123abcd" / HOSTILE).mkdir()
     return folder
 
 
@@ -141,7 +150,7 @@ def _hostile(value: Any, name: str = "") -> Any:
             for field in dataclasses.fields(value)
             if field.name not in kept
         }
-        if hasattr(value, "question"):
+        if hasattr(value, "question") and hasattr(value, "name"):
             changed["name"] = f"hostile_{value.name}"
         return dataclasses.replace(value, **changed)
     if isinstance(value, str):

@@ -8,11 +8,11 @@ import pytest
 
 from cellwise.records.store import load_study
 from cellwise.report.page import write_page
-from tests.browser.conftest import SETTLED, Open
+from tests.browser.conftest import Open
 from tests.browser.records import HOSTILE, HOSTILE_TEXT, write_hostile
 
 pytestmark = pytest.mark.browser
-ELEMENTS = "document.querySelectorAll('img, iframe, object, embed, form, base, b, a[href^=javascript], script:not([type])')"
+WANTED = "img, iframe, object, embed, form, base, b, a[href^=javascript], script:not([type])"
 
 
 def test_texts_that_want_to_be_executed_are_shown_as_they_are(open_page: Open, tmp_path: Path) -> None:
@@ -27,9 +27,9 @@ def test_texts_that_want_to_be_executed_are_shown_as_they_are(open_page: Open, t
     page.locator("#cell-filter summary").click()
     for place in page.locator("[data-figure] .nsewdrag").all():  # what hovering shows is text too
         place.hover(force=True)
-    page.wait_for_function(SETTLED)
+    found.settled()
     assert found.js("window.pwned") is None
-    scripts = found.js(f"[...{ELEMENTS}].map((one) => one.outerHTML.slice(0, 80))")
+    scripts = found.js(f"[...document.querySelectorAll('{WANTED}')].map((one) => one.outerHTML.slice(0, 80))")
     assert len(scripts) == 2, scripts  # Plotly, and the page's own
     assert all(script.startswith("<script>") for script in scripts)
     assert page.locator("h1").text_content() == HOSTILE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,8 @@ def test_learning_curves_are_the_rows_of_every_seed_and_their_mean(
     drawn: Opened, everything: Path, against: str
 ) -> None:
     drawn.page.get_by_role("button", name=against, exact=True).first.click()
-    drawn.page.wait_for_function(
-        "(said) => document.querySelector(\"[data-figure='curves']\").layout.xaxis.title.text === said", arg=against
+    drawn.until(
+        "(said) => document.querySelector(\"[data-figure='curves']\").layout.xaxis.title.text === said", against
     )
     for cell in CELLS:
         seeds = [*SEEDS, *([] if cell == "rnn" else [3])]  # the fourth failed, or was cut off
@@ -86,7 +86,7 @@ def test_final_scores_are_the_values_of_the_summaries(drawn: Opened) -> None:
     ticks = drawn.figure("scores")["layout"]["yaxis"]["ticktext"]
     assert ticks == ["rnn", "gru", "lstm"]
     for cell in CELLS:
-        dots, mean = [t for t in drawn.figure("scores")["data"] if t.get("legendgroup") == cell]
+        dots, mean = drawn.of_cell("scores", cell)
         assert sorted(dots["x"]) == sorted(VALUES[cell])
         close(mean["x"], [np.mean(VALUES[cell])])
         low, high = t_bounds(np.array(VALUES[cell]))
@@ -126,15 +126,16 @@ def test_pareto_points_are_mean_quality_and_median_cost(
 ) -> None:
     button = next(b for b in drawn.page.locator("#pareto .choices button").all() if cost in (b.text_content() or ""))
     button.click()
-    told = {
+    costs: dict[str, Callable[[dict[str, Any]], float]] = {
         "parameters": lambda s: s["parameters"]["total"],
         "FLOPs": lambda s: s["flops_per_step"],
         "training time": lambda s: s["train_seconds"],
         "peak memory": lambda s: s["peak_memory_bytes"] / 2**20,
         "throughput": lambda s: 1e6 / s["throughput"]["value"],
-    }[cost]
+    }
+    told = costs[cost]
     assert button.get_attribute("aria-pressed") == "true"
-    drawn.page.wait_for_function("document.documentElement.dataset.settled === 'true'")
+    drawn.settled()
     for cell in CELLS:
         point = drawn.trace("pareto", name=cell)
         scored = [s for s in summaries[cell] if s["value"] is not None]
@@ -147,7 +148,7 @@ def test_pareto_points_are_mean_quality_and_median_cost(
 
 def test_speed_is_every_runs_throughput(drawn: Opened, summaries: dict[str, list[dict[str, Any]]]) -> None:
     for cell in CELLS:
-        dots, _ = [t for t in drawn.figure("speed")["data"] if t.get("legendgroup") == cell]
+        dots, _ = drawn.of_cell("speed", cell)
         assert sorted(dots["x"]) == sorted(s["throughput"]["value"] for s in summaries[cell])
 
 
@@ -170,8 +171,10 @@ class TestViews:
         close(drawn.trace(panel, name="best possible")["y"], [0.95] * 5)
 
     def test_distribution(self, drawn: Opened, inside: str) -> None:
-        views = views_of(f"{inside}gate")
-        pooled = {c: np.concatenate([v.samples["test"] for v in vs if isinstance(v, Distribution)]) for c, vs in views.items()}  # fmt: skip
+        pooled = {
+            cell: np.concatenate([v.samples["test"] for v in views if isinstance(v, Distribution)])
+            for cell, views in views_of(f"{inside}gate").items()
+        }
         edges = np.histogram_bin_edges(np.concatenate(list(pooled.values())), 40)
         for cell, values in pooled.items():
             trace = drawn.trace(f"view-{inside}gate".replace("_", "-"), name=cell)
@@ -193,7 +196,9 @@ class TestViews:
         images = [v.frames[row, 0] for v in first if isinstance(v, Filmstrip) for row in range(2)]
         for trace, image in zip(drawn.figure(panel)["data"], images, strict=True):
             close(np.ravel(trace["z"]), image.ravel())
-        frames = drawn.js("(id) => document.querySelector(`[data-figure='${id}']`)._transitionData._frames.length", panel)
+        frames = drawn.js(
+            "(id) => document.querySelector(`[data-figure='${id}']`)._transitionData._frames.length", panel
+        )
         assert frames == 4
 
     def test_table(self, drawn: Opened, inside: str) -> None:
@@ -209,7 +214,8 @@ class TestViews:
 
     def test_text(self, drawn: Opened, inside: str) -> None:
         panel = f"#view-{inside}tokens".replace("_", "-")
-        for place, (cell, views) in zip(drawn.page.locator(f"{panel} .tokens").all(), views_of(f"{inside}tokens").items(), strict=True):  # fmt: skip
+        places = drawn.page.locator(f"{panel} .tokens").all()
+        for place, (cell, views) in zip(places, views_of(f"{inside}tokens").items(), strict=True):
             first = views[0]
             assert isinstance(first, Text)
             spans = place.locator("span").all()
@@ -241,3 +247,15 @@ def test_tuning_is_told(drawn: Opened, everything: Path) -> None:
     assert {row[0]: row[column] for row in rows[:3]} == {cell: str(len(TRIAL_RATES)) for cell in CELLS}
     config = yaml.safe_load((everything / "gru-0123abcd" / "seed-0" / "config.yaml").read_text())
     assert config["optim"]["learning_rate"] == TRIAL_RATES[int(np.argmin(trial_scores("gru")))]
+
+
+def test_trials_are_plotted_where_their_settings_and_scores_are(drawn: Opened) -> None:
+    for cell in CELLS:
+        scores = dict(zip(TRIAL_RATES, trial_scores(cell), strict=True))
+        each, curve, best = drawn.of_cell("search-sensitivity-to-each-setting", cell)
+        assert dict(zip(each["x"], each["y"], strict=True)) == pytest.approx(scores, rel=1e-5)
+        assert best["x"] == [min(scores, key=lambda rate: scores[rate])]
+        assert curve["x"]
+        expected = drawn.trace("search-expected-best-of-k-trials", name=cell)
+        close(expected["x"], [1, 2, 3, 4])
+        close(expected["y"], np.linspace(91, 61, 4) if expected["y"][0] > 90.5 else np.linspace(90, 60, 4))

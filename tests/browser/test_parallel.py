@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from markupsafe import Markup
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from cellwise.records.store import Study
 from cellwise.records.tuning import TuningRecord
 from cellwise.report import page as pages
 from cellwise.report.search import search_panels
+from tests.browser.conftest import Open
 from tests.report.searches import made_up, write_search
 
 pytestmark = pytest.mark.browser
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 AXES = ["learning_rate", "hidden_size", "momentum", "weight_decay", "validation mse"]
 
 
@@ -31,8 +29,8 @@ def record(tmp_path: Path) -> TuningRecord:
 
 
 @pytest.fixture
-def page(tmp_path: Path, record: TuningRecord, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
-    """A page with the parallel coordinates alone; nothing may be said on its console but by drivers."""
+def page(tmp_path: Path, record: TuningRecord, monkeypatch: pytest.MonkeyPatch, open_page: Open) -> Page:
+    """A page with the parallel coordinates alone."""
     study = Study(tmp_path / "mine", ())
     [panel] = [p for p in search_panels(study) if p.title == "Trials as parallel coordinates"]
     variants = [{"label": label, **figure} for label, figure in panel.variants.items()]
@@ -40,17 +38,9 @@ def page(tmp_path: Path, record: TuningRecord, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(pages, "page_content", lambda *_: pages.Content(html, {"trials": variants}))
     path = tmp_path / "page.html"
     path.write_text(pages.render_page(study), encoding="utf-8")
-    problems: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
-        opened = browser.new_page(viewport={"width": 1200, "height": 800})
-        opened.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
-        opened.on("pageerror", lambda error: problems.append(str(error)))
-        opened.goto(path.as_uri())
-        opened.wait_for_selector(".nsewdrag")
-        yield opened
-        browser.close()
-    assert problems == []
+    opened = open_page(path, viewport={"width": 1200, "height": 800})
+    opened.page.wait_for_selector(".nsewdrag")
+    return opened.page
 
 
 def shown(page: Page) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pytest
 from cellwise.errors import CellwiseError
 from cellwise.records import follow
 from cellwise.records.follow import Follower
-from cellwise.records.store import load_study
+from cellwise.records.store import RunFolder, RunRecord, load_study, parse_rows, read_run
 
 
 @pytest.fixture
@@ -48,8 +48,12 @@ def test_a_second_look_reads_only_what_has_changed(study: Path, monkeypatch: pyt
     first = follower.read()
     [run.read_views() for run in first.runs]
     read: list[Path] = []
-    real = follow.read_run
-    monkeypatch.setattr(follow, "read_run", lambda of: (read.append(of.path), real(of))[1])
+
+    def heard(of: RunFolder) -> RunRecord:
+        read.append(of.path)
+        return read_run(of)
+
+    monkeypatch.setattr(follow, "read_run", heard)
     monkeypatch.setattr(follow, "load_view", lambda path: pytest.fail(f"{path} was read twice"))
     again = follower.read()
     assert [run.read_views() for run in again.runs] == [run.read_views() for run in first.runs]
@@ -64,11 +68,15 @@ def test_rows_are_read_on_and_half_a_line_waits_for_its_end(study: Path, monkeyp
     run, follower = study / "lstm-0123abcd" / "seed-0", Follower(study)
     assert len(rows_of(follower)) == 40
     parsed: list[bytes] = []
-    real = follow.parse_rows
-    monkeypatch.setattr(follow, "parse_rows", lambda lines: (parsed.append(lines), real(lines))[1])
+
+    def heard(lines: bytes) -> tuple[list[dict[str, Any]], int]:
+        parsed.append(lines)
+        return parse_rows(lines)
+
+    monkeypatch.setattr(follow, "parse_rows", heard)
     append(run, '{"step": 2000}\n{"step": 20')
     assert rows_of(follower)[40:] == [{"step": 2000}]
-    append(run, '50}\n')
+    append(run, "50}\n")
     assert rows_of(follower)[40:] == [{"step": 2000}, {"step": 2050}]
     assert parsed == [b'{"step": 2000}\n', b'{"step": 2050}\n']
     assert rows_of(follower) == load_study(study).runs[2].metrics()
@@ -94,9 +102,7 @@ def test_rows_that_are_foreign_are_counted_and_named(study: Path) -> None:
     append(run, b"\xff\xfe\x00junk\n[1, 2]\n" + b"[" * 100_000 + b"\n" + b'{"step": 1' + b"0" * 400 + b"}\n")
     append(run, '{"step": 2000}\n{"half')
     assert rows_of(follower)[40:] == [{"step": 2000}]
-    assert follower.read().ignored == (
-        "lstm-0123abcd/seed-0/metrics.jsonl: 4 lines that are no rows of metrics",
-    )
+    assert follower.read().ignored == ("lstm-0123abcd/seed-0/metrics.jsonl: 4 lines that are no rows of metrics",)
 
 
 def test_runs_come_finish_and_go(

@@ -107,7 +107,10 @@ def test_a_folder_above_or_below_a_study_is_answered_with_the_study(make_study: 
 
 @pytest.mark.parametrize(
     "content",
-    ["[" * 100_000, '{"schema": 1, "value": 1' + "0" * 400 + "}", '{"schema": 1, "cell": "\\ud800"}', "\0", "null", '"\\'],
+    [
+        *("[" * 100_000, '{"schema": 1, "value": 1' + "0" * 400 + "}"),
+        *('{"schema": 1, "cell": "\\ud800"}', "\0", "null", '"\\'),
+    ],
 )
 def test_whatever_stands_in_a_record_becomes_its_error(study_folder: Path, content: str) -> None:
     run = study_folder / "gru-0123abcd" / "seed-0"

@@ -178,7 +178,7 @@ class LiveIndex(Live):
             self._html = template("live_index.html.j2").render(studies=studies, folder=readable(str(self.folder)))
         except Exception as reading:
             error = _in_a_line(reading)
-        told = {"html": self._html, "status": "", "figures": {}, "changed": "", "error": error}
+        told: dict[str, Any] = {"html": self._html, "status": "", "figures": {}, "changed": "", "error": error}
         return state({"title": readable(self.folder.absolute().name), **told})
 
 

@@ -26,13 +26,14 @@ from starlette.routing import Route
 from cellwise.compare.comparable import Ground, read_grounds
 from cellwise.errors import CellwiseError
 from cellwise.report.hosts import LOCAL, OurHosts, listen
-from cellwise.report.live import Live, LiveIndex, LiveStudy, is_study, studies_of
+from cellwise.report.live import LEAST_REST_SECONDS, Live, LiveIndex, LiveStudy, is_study, studies_of
 from cellwise.report.page import page_script, template
 
 WAIT_SECONDS = 20.0
 """How long the first request waits for the first look; while there is something to show, nobody waits long."""
 
 SHORT_WAIT_SECONDS = 2.0
+POLL_SECONDS = 2.0
 
 _KINDS = {".css": "text/css", ".js": "text/javascript"}
 
@@ -60,10 +61,14 @@ class Watched:
     Args:
         folder: that was named.
         across: what runs may differ in and be compared all the same.
+        rest: least seconds between two looks at a study.
+        poll: seconds between two questions of a browser.
     """
 
     folder: Path
     across: Collection[Ground] = ()
+    rest: float = LEAST_REST_SECONDS
+    poll: float = POLL_SECONDS
     _live: dict[Path, LiveStudy] = field(default_factory=dict)
     _index: LiveIndex | None = None
 
@@ -72,7 +77,7 @@ class Watched:
         known = self.folder in self._live and not self.folder.is_dir()
         if known or is_study(self.folder):
             return self._study(self.folder)
-        self._index = self._index or LiveIndex(self.folder)
+        self._index = self._index or LiveIndex(self.folder, self.rest)
         return self._index
 
     def study(self, name: str) -> Live | None:
@@ -86,7 +91,7 @@ class Watched:
         return None if path is None else self._study(path)
 
     def _study(self, path: Path) -> LiveStudy:
-        return self._live.setdefault(path, LiveStudy(path, self.across))
+        return self._live.setdefault(path, LiveStudy(path, self.across, self.rest))
 
 
 def watch_app(watched: Watched, hosts: OurHosts) -> Starlette:
@@ -107,7 +112,9 @@ def watch_app(watched: Watched, hosts: OurHosts) -> Starlette:
     def page(request: Request) -> Response:
         live(request)
         up = "name" in request.path_params
-        return _html(template("live.html.j2").render(base="../../" if up else "", up=up))
+        return _html(
+            template("live.html.j2").render(base="../../" if up else "", up=up, poll=round(1000 * watched.poll))
+        )
 
     def current(request: Request) -> Response:
         shown = live(request)
@@ -134,7 +141,9 @@ def watch_app(watched: Watched, hosts: OurHosts) -> Starlette:
         Route("/study/{name}", to_the_page),
     ]
     every: dict[int | type[Exception], Callable[..., Response]] = {HTTPException: _refused, Exception: _broken}
-    return Starlette(routes=routes, middleware=[Middleware(Guard, hosts=hosts)], exception_handlers=every)
+    app = Starlette(routes=routes, middleware=[Middleware(Guard, hosts=hosts)], exception_handlers=every)
+    app.router.redirect_slashes = False
+    return app
 
 
 def serve(
@@ -166,12 +175,15 @@ def serve(
         if open_browser:
             webbrowser.open(address)
         app = watch_app(Watched(folder, grounds), hosts)
-        # Nothing is logged: what fails is answered, and what is in the runs is shown on the page.
-        quiet: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "off", "ws": "none"}
-        config = uvicorn.Config(app, server_header=False, timeout_graceful_shutdown=1, **quiet)
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listening])
+            uvicorn.Server(quiet(app)).run(sockets=[listening])
     print("Watching has ended.")
+
+
+def quiet(app: Starlette) -> uvicorn.Config:
+    """Return how the application is served: nothing is logged, what fails is answered or shown on the page."""
+    more: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "off", "ws": "none"}
+    return uvicorn.Config(app, server_header=False, timeout_graceful_shutdown=1, **more)
 
 
 def _routes(at: str, page: Endpoint, current: Endpoint, figure: Endpoint) -> list[Route]:

@@ -1,7 +1,7 @@
 "use strict";
 // Asks the server what the page shows now, and brings the page to it.
 (() => {
-  const POLL_MS = 2000;
+  const POLL_MS = Number(document.documentElement.dataset.poll);
   const MOST_MS = 30000;
   const ANSWER_MS = 60000; // the first look at a large study takes its time
 

@@ -137,16 +137,26 @@ const chooseRun = (box) => {
   compareRuns();
 };
 
+// The search and the choice of a status, made once: what is typed there, and where, outlives every change.
+const offerRunFilter = (place) => {
+  if (!place.querySelector("#run-search")) {
+    const search = make("input", { type: "search", id: "run-search", placeholder: "find runs: lstm, seed 3, words of an error", value: state.runs.text });
+    search.setAttribute("aria-label", "find runs");
+    const status = make("select", { id: "run-status" });
+    status.setAttribute("aria-label", "status");
+    place.replaceChildren(search, status, make("span", { id: "run-count", className: "note" }));
+  }
+  const status = place.querySelector("#run-status");
+  const statuses = ["", ...new Set(records.runs.map((run) => run.status).sort())];
+  if ([...status.options].map((option) => option.value).join() === statuses.join()) return;
+  const option = (value) => make("option", { value, textContent: value || "every status", selected: value === state.runs.status });
+  status.replaceChildren(...statuses.map(option));
+};
+
 const mountRuns = () => {
   const place = document.querySelector("#run-filter");
   if (!place) return;
-  const search = make("input", { type: "search", id: "run-search", placeholder: "find runs: lstm, seed 3, words of an error", value: state.runs.text });
-  search.setAttribute("aria-label", "find runs");
-  const statuses = [...new Set(records.runs.map((run) => run.status))].sort();
-  const option = (value, text) => make("option", { value, textContent: text, selected: value === state.runs.status });
-  const status = make("select", { id: "run-status" }, option("", "every status"), ...statuses.map((each) => option(each, each)));
-  status.setAttribute("aria-label", "status");
-  place.replaceChildren(search, status, make("span", { id: "run-count", className: "note" }));
+  offerRunFilter(place);
   runRows().forEach((row) => {
     const run = records.runs[row.dataset.run];
     const box = make("input", { type: "checkbox", checked: state.chosen.has(run.at) });
