@@ -123,7 +123,9 @@ def test_lines_of_cells_are_told_apart_by_colour_and_those_of_the_same_settings_
     assert [t["name"] for t in drawn["data"] if t["showlegend"]] == ["lstm", "gru"]
 
 
-def test_the_best_quarter_is_that_of_each_cell(folder: Path) -> None:
+def test_the_best_quarter_is_that_of_each_cell(tmp_path: Path) -> None:
+    folder = tmp_path
+    write_search(folder, {"lstm": mixed(24), "gru": mixed(24, seed=1)})
     variants = shown(folder)["Trials as parallel coordinates"].variants
     lines = lines_of(variants["best quarter of each cell"])
     for label in ("lstm", "gru"):
