@@ -256,15 +256,15 @@ def clean(
 
 @app.command()
 def bench(
-    what: Annotated[str | None, typer.Argument(help="startup, overhead, trainer or layers; default: all.")] = None,
+    what: Annotated[str | None, typer.Argument(help="startup, overhead, trainer, probes, layers; none: all.")] = None,
 ) -> None:
-    """Measure what is promised: start-up, cost of a run, the Trainer's overhead, cells x engines x shapes."""
+    """Measure what is promised: start-up, a run, the Trainer's overhead, probes, cells x engines x shapes."""
     import importlib
     import warnings
 
     from cellwise.errors import unknown
 
-    parts = ("startup", "overhead", "trainer", "layers")
+    parts = ("startup", "overhead", "trainer", "probes", "layers")
     if what is not None and what not in parts:
         raise unknown("bench", what, parts)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own, see training.train

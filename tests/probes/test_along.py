@@ -15,21 +15,15 @@ NAMES = {"0.0": Place("", ""), "0.1": Place("_layer_1_backward", ", layer 1 back
 TIME = 6
 
 
-def test_the_units_are_those_whose_memory_varies_most_along_the_first_row() -> None:
+def test_the_units_are_those_whose_output_varies_most_along_the_first_row() -> None:
     layer, x = dense(lambda: build_cell("lstm"), hidden_size=12), numbers(TIME, 2, INPUT)
     found = along(seen(layer, x)[0])
     trace = layer.trace(x)
-    memory = trace.states["c"][0, :, 0]
-    expected = sorted(range(12), key=lambda unit: -memory[:, unit].std().item())[:UNITS]
+    output = trace.states["h"][0, :, 0]
+    expected = sorted(range(12), key=lambda unit: -output[:, unit].std().item())[:UNITS]
     assert found["0.0/units"].tolist() == expected
     for name, values in {"gate_forget": trace.gates["forget"], "state_h": trace.states["h"]}.items():
         assert torch.equal(found[f"0.0/{name}/along"], values[0, :, 0, expected].t())
-
-
-def test_a_cell_without_retention_is_shown_by_its_output() -> None:
-    layer, x = dense(lambda: build_cell("rnn"), hidden_size=12), numbers(TIME, 2, INPUT)
-    varies = layer.trace(x).states["h"][0, :, 0].std(0, correction=0)
-    assert along(seen(layer, x)[0])["0.0/units"].tolist() == varies.argsort(descending=True)[:UNITS].tolist()
 
 
 def test_both_directions_are_in_the_order_of_the_input_up_to_the_rows_end() -> None:

@@ -29,9 +29,10 @@ def views_of(*moments: Insides) -> dict[str, Heatmap | Curves]:
     return {view.name: view for view in found if isinstance(view, Heatmap | Curves)}
 
 
-@pytest.mark.parametrize("size", [0.3, 4.0])
-def test_every_bin_and_every_share_is_that_of_a_direct_count(size: float) -> None:
-    layer = dense(lambda: build_cell("peephole_lstm"))
+@pytest.mark.parametrize("cell", ["peephole_lstm", "ligru"])  # ligru has a gate without an upper end
+@pytest.mark.parametrize("size", [0.3, 40.0])
+def test_every_bin_and_every_share_is_that_of_a_direct_count(cell: str, size: float) -> None:
+    layer = dense(lambda: build_cell(cell))
     x = size * numbers(TIME, 3, INPUT)
     (one,) = seen(layer, x, LENGTHS)
     trace = layer.trace(x, lengths=LENGTHS)

@@ -101,6 +101,23 @@ def test_the_files_of_schema_1_are_read_and_written_unchanged(kind: str, tmp_pat
     assert kind_of(examples()[kind]) == kind == json.loads(written.read_text())["kind"]
 
 
+def test_files_from_before_a_field_was_added_are_read_with_its_default(tmp_path: Path) -> None:
+    later = {"curves": ("about", "marks"), "heatmap": ("about", "words")}
+    for kind, fields in later.items():
+        path = save_view(examples()[kind], tmp_path)
+        plain = json.loads(path.read_text())
+        path.write_text(json.dumps({key: value for key, value in plain.items() if key not in fields}))
+        assert parts(load_view(path)) == parts(examples()[kind])
+
+
+def test_words_below_columns_and_dots_come_back_as_they_were_saved(tmp_path: Path) -> None:
+    axis, x = Axis("x"), np.arange(2)
+    heatmap = Heatmap("h", "T", "Why?", axis, axis, axis, x, x, np.zeros((2, 2)), about="cell", words=("the", "the"))
+    dots = Curves("d", "T", "Why?", axis, axis, (Series("units", x, x),), about="cell", marks="dots")
+    for view in (heatmap, dots):
+        assert parts(load_view(save_view(view, tmp_path))) == parts(view)
+
+
 def test_saving_leaves_no_partial_file(tmp_path: Path) -> None:
     save_view(examples()["curves"], tmp_path)
     save_view(examples()["curves"], tmp_path)
@@ -121,6 +138,8 @@ def test_shapes_that_disagree_are_refused() -> None:
         Series("s", x, x, low=x)
     with pytest.raises(ValueError, match="values have shape"):
         Heatmap("h", "", "", axis, axis, axis, x, x, np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="1 words for 3 columns"):
+        Heatmap("h", "", "", axis, axis, axis, x, x, np.zeros((3, 3)), words=("the",))
     with pytest.raises(ValueError, match="frames have shape"):
         Filmstrip("f", "", "", axis, axis, x, ("one",), np.zeros((2, 3, 4, 4)))
     with pytest.raises(ValueError, match="row 0"):

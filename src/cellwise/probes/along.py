@@ -1,8 +1,8 @@
 """States and gates of a few units along one sequence, with what was read beneath.
 
-The first row of the probed batch, its first 100 steps. Shown are the eight units whose memory varies most along it
-(standard deviation); the memory is the state that the cell's `retention` names first, or else its output. On images a
-unit is the mean over height and width.
+The first row of the probed batch, its first 100 steps. Shown are the eight units whose output varies most along it
+(standard deviation): a cell state that only counts up varies more, and says less. On images a unit is the mean over
+height and width.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ UNITS, STEPS = 8, 100
 
 def along(insides: Insides) -> Measured:
     """Return the chosen units, and by gate and state their values, float64 (units, steps), in the input's order."""
-    cell = insides.cell
-    memory = next(iter(cell.retention), cell.states[0])
-    units = _row(insides, insides.states[memory]).std(0, correction=0).argsort(descending=True, stable=True)[:UNITS]
+    output = insides.states[insides.cell.states[0]]
+    units = _row(insides, output).std(0, correction=0).argsort(descending=True, stable=True)[:UNITS]
     found = {f"{insides.key}/units": units, f"{insides.key}/read": insides.valid[:, 0].sum()}
     for kind, store in (("gate", insides.gates), ("state", insides.states)):
         found |= {f"{insides.key}/{kind}_{name}/along": _row(insides, s)[:, units].t() for name, s in store.items()}
@@ -64,7 +63,7 @@ def _heatmap(what: str, values: Tensor, units: Tensor, tokens: tuple[str, ...], 
     read = "a text" if tokens else "a sequence"
     return Heatmap(
         name=f"along_sequence_{what}{place.name}",
-        title=f"The {words} of the {len(units)} units that vary most, along {read}{place.words}",
+        title=f"The {words} of the {len(units)} units whose output varies most, along {read}{place.words}",
         question="What does a unit react to, and how long does it hold it?",
         x=Axis("step" if not tokens else "what is read"),
         y=Axis("unit", scale="category"),

@@ -9,12 +9,13 @@ to 1 the ends are -0.9 and 0.9, and one without ends (a ReLU) is left out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cellwise.probes.insides import Insides, Place
 from cellwise.records.schema import Axis, Curves, Heatmap, Series, View
@@ -28,6 +29,8 @@ _INNER = np.linspace(-1, 1, 41)
 _INNER[-1] = np.nextafter(np.float32(1), np.float32(2))
 _OUTER = 1.25 ** np.arange(1, 32)
 EDGES = np.concatenate([-_OUTER[::-1], _INNER, _OUTER])
+_BINS = len(EDGES) + 1
+_FIRST = len(_OUTER) + 1  # the bin that begins at -1; bin 0 is what lies below all edges
 LEAST, LITTLE, MUCH = -0.9, 0.1, 0.9
 
 
@@ -35,14 +38,30 @@ def count(insides: Insides) -> Measured:
     """Return by gate how many values lie in each bin of `EDGES` (and below, and above), and the least and greatest."""
     found = {}
     for gate in insides.gates:
-        values = insides.by_unit(insides.gates, gate).flatten()
-        values = values[values.isfinite()]
-        edges = torch.from_numpy(EDGES).to(values)
-        bins = torch.bucketize(values, edges, right=True)
-        found[f"{insides.key}/{gate}/bins"] = torch.bincount(bins, minlength=len(EDGES) + 1).cpu()
-        ends = torch.stack(torch.aminmax(values)) if len(values) else values.new_zeros(2)
-        found[f"{insides.key}/{gate}/ends"] = ends.double().cpu()
+        values = insides.by_unit(insides.gates, gate).detach().flatten()
+        low, high = _least_and_greatest(values)
+        if not (math.isfinite(low) and math.isfinite(high)):
+            values = values[values.isfinite()]
+            low, high = _least_and_greatest(values)
+        found[f"{insides.key}/{gate}/bins"] = _binned(values, inside=low >= -1 and high <= 1).cpu()
+        found[f"{insides.key}/{gate}/ends"] = torch.tensor([low, high], dtype=torch.float64)
     return found
+
+
+def _least_and_greatest(values: Tensor) -> tuple[float, float]:
+    """Of no values 0; not finite where one of the values is not."""
+    if not len(values):
+        return 0.0, 0.0
+    low, high = torch.aminmax(values)
+    return float(low), float(high)
+
+
+def _binned(values: Tensor, *, inside: bool) -> Tensor:
+    """Counts, (bins,); `inside` says that all lie between -1 and 1, where bins are equal: ten times as fast."""
+    if not inside:
+        return torch.bincount(torch.bucketize(values, torch.from_numpy(EDGES).to(values), right=True), minlength=_BINS)
+    inner = torch.bincount(((values + 1) * 20).int().clamp_(0, 39), minlength=40)
+    return nn.functional.pad(inner, (_FIRST, _BINS - _FIRST - 40))
 
 
 def saturation(insides: Insides) -> Measured:
@@ -101,15 +120,14 @@ def _over_training(gate: str, counts: Mapping[int, Counts], ends: Ends | None, p
 
 def _spread(counts: Counts, ends: Ends | None) -> tuple[Counts, npt.NDArray[np.float64]]:
     """Counts (moments, bins) in the bins that are shown, and the middle of each of these."""
-    first = len(_OUTER) + 1  # the first bin from -1 on; bin 0 is what lies below all edges
-    inner = counts[:, first : first + 40]
+    inner = counts[:, _FIRST : _FIRST + 40]
     if ends == (0.0, 1.0):
         return inner[:, 20:], np.arange(0.025, 1, 0.05)
     if ends == (-1.0, 1.0):
         return inner.reshape(len(counts), 20, 2).sum(2), np.arange(-0.95, 1, 0.1)
     middle = np.concatenate([[EDGES[0]], (EDGES[1:] + EDGES[:-1]) / 2, [EDGES[-1]]])
     filled = np.flatnonzero(counts.any(0))
-    shown = slice(filled[0], filled[-1] + 1) if len(filled) else slice(first, first + 40)
+    shown = slice(filled[0], filled[-1] + 1) if len(filled) else slice(_FIRST, _FIRST + 40)
     return counts[:, shown], middle[shown]
 
 

@@ -23,6 +23,7 @@ from cellwise.report.traces import (
     Trace,
     axis,
     band,
+    between,
     decades,
     figure,
     jitter,
@@ -131,9 +132,8 @@ def _dots(views: Mapping[str, Sequence[tuple[int, Curves]]], style: Mapping[str,
             hover = f"{literal(name)}: %{{x:.4~g}}, %{{y:.4~g}}<extra></extra>"
             drawn = line(name, one.x, one.y, style[label], mode="markers", marker=marker, hovertemplate=hover)
             data.append(drawn)
-    return Panel(
-        view.title, view.question, {"": figure(data, xaxis=axis(view.x), yaxis=axis(view.y))}, note=_seed_note(views)
-    )
+    x, y = (axis(of, **between(of)) for of in (view.x, view.y))
+    return Panel(view.title, view.question, {"": figure(data, xaxis=x, yaxis=y)}, note=_seed_note(views))
 
 
 def _by_name(series: Sequence[Series]) -> dict[str, list[Series]]:

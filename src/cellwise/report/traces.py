@@ -159,6 +159,14 @@ def decades(of: Axis, values: Iterable[float | None]) -> dict[str, Any]:
     return {"tickvals": numbers([10.0**k for k in range(high, low - 1, -step)]), "tickformat": ".0e"}
 
 
+def between(of: Axis) -> dict[str, Any]:
+    """Return what to change in the layout of an axis that is to show all that the quantity can be, if that is known."""
+    if of.least is None or of.most is None or of.scale != "linear":
+        return {}
+    room = 0.04 * (of.most - of.least)  # for dots on the edge
+    return {"range": [of.least - room, of.most + room]}
+
+
 def axis_title(of: Axis) -> str:
     """Return the quantity with its unit, as Plotly text."""
     return literal(of.name if not of.unit or of.name.endswith(of.unit) else f"{of.name} ({of.unit})")
