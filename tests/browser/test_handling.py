@@ -11,7 +11,7 @@ from tests.browser.records import CELLS, VALUES
 
 pytestmark = pytest.mark.browser
 
-PARTS = ["verdict", "cost", "failures", "inside", "task", "search", "provenance"]
+PARTS = ["verdict", "cost", "search", "failures", "inside", "task", "provenance"]
 KINDS = ["by-distance", "examples", "film", "gate", "tokens", "units"]
 PLOTTED = ["curves", "scores", "improvement", "pareto", "speed"]
 PLOTTED += [f"view-{of}{kind}" for of in ("", "inside-") for kind in KINDS if kind not in ("examples", "tokens")]

@@ -19,6 +19,7 @@ const LEGEND_ROOM = 34; // pixels that a figure's height has for its legend; wha
 const figures = new Map(); // id -> { id, place, variants, choices, drawn, framed }
 let watcher = null;
 let pending = 0;
+let paper = null; // the width of a printed page, while there is one
 
 const make = (tag, properties = {}, ...children) => {
   const element = Object.assign(document.createElement(tag), properties);
@@ -72,7 +73,8 @@ const draw = async (figure) => {
   place.style.minHeight = `${height}px`;
   place.classList.toggle("narrow", Boolean(variant.layout.meta?.narrow));
   // Where only the numbers change, what the reader zoomed into stays.
-  const layout = { ...variant.layout, template: template(), autosize: true, uirevision: `${figure.id} ${variant.label}` };
+  const wide = paper ? { width: paper, autosize: false } : { autosize: true };
+  const layout = { ...variant.layout, ...wide, template: template(), uirevision: `${figure.id} ${variant.label}` };
   try {
     await Plotly.react(place, variant.data, layout, config);
     await fit(figure, height);

@@ -76,14 +76,20 @@ addEventListener("resize", () => {
   resized = setTimeout(redraw, 200); // legends break into other lines
 });
 
-// Paper is narrower than the window; figures take its width and go back.
-const PAPER = 690;
+// Paper is white, and narrower than the window.
+let before = null; // the theme that the reader chose
 addEventListener("beforeprint", () => {
+  before = document.documentElement.dataset.theme ?? "";
+  document.documentElement.dataset.theme = "light";
+  paper = 690;
+  figures.forEach((figure) => { figure.drawn = false; });
   drawAll();
-  figures.forEach(({ place, drawn }) => drawn && Plotly.relayout(place, { width: PAPER }));
 });
 addEventListener("afterprint", () => {
-  figures.forEach(({ place, drawn }) => drawn && Plotly.relayout(place, { width: null, autosize: true }));
+  if (before) document.documentElement.dataset.theme = before;
+  else delete document.documentElement.dataset.theme;
+  paper = null;
+  redraw();
 });
 
 const readRecords = () => {
