@@ -102,7 +102,18 @@ def test_comparison_report_and_records_import_no_torch_lightning_hydra_or_pandas
     forbidden = {"torch", "torchmetrics", "pandas", *LIGHTNING, *HYDRA}
     rooms = inside("compare/", "report/", "records/")
     assert breaking(rooms, lambda what: what.split(".")[0] in forbidden) == []
-    assert breaking(lambda name: name != "records/wandb.py", lambda what: what.split(".")[0] == "wandb") == []
+
+
+def test_each_mirror_is_imported_by_who_asks_for_it_alone() -> None:
+    """What W&B and TensorBoard need is in the files of theirs, which only the function that opens them imports."""
+
+    def elsewhere(package: str, place: str) -> list[str]:
+        return breaking(lambda name: not name.startswith(place), lambda what: what.split(".")[0] == package)
+
+    assert elsewhere("wandb", "records/mirrors/wandb") == elsewhere("tensorboard", "records/mirrors/tensorboard") == []
+    assert elsewhere("PIL", "records/mirrors/") == []
+    assert not loaded("import cellwise.records.mirrors.attach") & {"wandb", "tensorboard", "PIL", "plotly", "torch"}
+    assert not loaded("import cellwise.records.mirrors.tensorboard") & {"wandb", "tensorflow", "plotly", "torch"}
 
 
 def test_comparison_imports_numpy_and_scipy_alone_of_third_parties() -> None:

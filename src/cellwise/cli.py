@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from cellwise.errors import CellwiseError, RunFailedError
-from cellwise.studies import run_sweep, run_two_phases, show_report, show_tuning
+from cellwise.studies import run_sweep, run_two_phases, say_how_to_sync, show_report, show_tuning
 
 app = typer.Typer(
     name="cellwise",
@@ -56,6 +56,7 @@ def train(
         outcome = train_one(runs[0].config, progress=bar.row)
     print(f"{runs[0].label}: {outcome.note}")
     print(f"record: {outcome.folder}")
+    say_how_to_sync([(outcome.folder, runs[0].config)])
 
 
 @app.command()

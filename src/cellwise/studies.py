@@ -5,10 +5,10 @@ Imports what it needs when it is called, as the commands do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cellwise.errors import CellwiseError, RunFailedError
 
@@ -36,6 +36,7 @@ def run_sweep(runs: Sequence[PlannedRun], launcher: Launcher) -> None:
         print(f"`cellwise status {study}` tells how far they are; the same command with launcher.wait=true waits")
         return
     show_report(study, None, missing_is_error=not failed)
+    _say_how_to_sync(results)
     if failed:
         raise _failed(failed, f"{len(failed)} of {len(runs)} runs failed", len(runs) - len(results))
 
@@ -61,7 +62,7 @@ def run_two_phases(file: StudyFile, words: Sequence[str]) -> None:
     with closing(Search(tuning)) as search:
         if ended := search.ended():
             print(f"{ended} of {tuning.trials} trials have ended before")
-        _execute(search, tuning.launcher, len(search), label=search.label, told=search.told, watch=search.watch)
+        tried = _execute(search, tuning.launcher, len(search), label=search.label, told=search.told, watch=search.watch)
         trials = search.trials()
     every = [(label, trial) for label, each in trials.items() for trial in each]
     failed = [f"{label} trial {trial.number}: {trial.error}" for label, trial in every if trial.state == "failed"]
@@ -72,10 +73,12 @@ def run_two_phases(file: StudyFile, words: Sequence[str]) -> None:
     what = f"{len(failed)} of {len(every)} trials failed"
     runs = confirming(tuning, record)
     if waiting or not runs:
+        _say_how_to_sync(tried)
         raise _failed(failed, what, waiting)
     results = _execute(PlanSource(runs), tuning.launcher, len(runs))
     broken = _failures(results)
     show_report(tuning.folder, None, missing_is_error=not broken)
+    _say_how_to_sync([*tried, *results])
     if failed or broken:
         what += f" and {len(broken)} of {len(runs)} runs" if broken else ""
         raise _failed([*failed, *broken], what, len(runs) - len(results))
@@ -135,6 +138,8 @@ def show_report(
     from cellwise.report.terminal import render_terminal
 
     grounds = read_grounds(across)
+    place = out or folder / "report.html"
+    written = beside(place)
     finite([] if target is None else [target], "target")
     try:
         found = load_study(folder)
@@ -145,11 +150,26 @@ def show_report(
     render_terminal(found, across=grounds)
     if target is not None:
         render_target(found, target, across=grounds)
-    place = out or folder / "report.html"
-    written = beside(place)
     print(f"Page: {write_page(found, place, grounds, target)}")
     print(f"Markdown: {write_markdown(found, written, grounds)}")
     print(f"Results: {write_results(found, folder / 'results.csv')}")
+
+
+def say_how_to_sync(runs: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
+    """Print the one line that uploads what W&B wrote offline; nothing where there is none.
+
+    Args:
+        runs: folder and configuration of each.
+    """
+    from cellwise.records.mirrors.wandb_sync import sync_command
+
+    command = sync_command(folder for folder, config in runs if "wandb" in config["logger"])
+    if command is not None:
+        print(f"W&B: offline; to upload: {command}")
+
+
+def _say_how_to_sync(results: Sequence[Result]) -> None:
+    say_how_to_sync([(result.run.folder, result.run.config) for result in results])
 
 
 def _execute(

@@ -69,21 +69,8 @@ class RunRecord:
         return self.read_views()[0]
 
     def read_views(self, passed_over: Collection[str] = ()) -> tuple[dict[str, View], tuple[str, ...]]:
-        """Return the views by name, and one line for each view that cannot be read.
-
-        Args:
-            passed_over: names of views that are not asked for; they may be missing.
-        """
-        views: dict[str, View] = {}
-        unreadable = []
-        for path in sorted((self.path / "views").glob("[!.]*.json")):
-            if path.stem in passed_over:
-                continue
-            try:
-                views[readable(path.stem)] = load_view(path)
-            except CellwiseError as error:
-                unreadable.append(readable(str(error)))
-        return views, tuple(unreadable)
+        """Return the views by name, and one line for each view that cannot be read; see `read_views`."""
+        return read_views(self.path, passed_over)
 
 
 @dataclass(frozen=True)
@@ -157,6 +144,25 @@ class RunFolder:
     cell: str
     identity: str
     seed: int
+
+
+def read_views(folder: Path, passed_over: Collection[str] = ()) -> tuple[dict[str, View], tuple[str, ...]]:
+    """Return the views that a run's folder holds, by name, and one line for each that cannot be read.
+
+    Args:
+        folder: of the run.
+        passed_over: names of views that are not asked for; they may be missing.
+    """
+    views: dict[str, View] = {}
+    unreadable = []
+    for path in sorted((folder / "views").glob("[!.]*.json")):
+        if path.stem in passed_over:
+            continue
+        try:
+            views[readable(path.stem)] = load_view(path)
+        except CellwiseError as error:
+            unreadable.append(readable(str(error)))
+    return views, tuple(unreadable)
 
 
 def load_study(folder: Path) -> Study:

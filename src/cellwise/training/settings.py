@@ -10,6 +10,7 @@ from typing import Any, Literal
 from cellwise.budget import parse_budget
 from cellwise.cells.registry import build_cell
 from cellwise.errors import CellwiseError
+from cellwise.records.mirrors.settings import Loggers, read_loggers
 from cellwise.recurrent.options import check_options
 from cellwise.settings import bounded, parse, typed
 from cellwise.tasks import read_task
@@ -96,15 +97,6 @@ class OptimSettings:
             )
 
 
-@dataclass(frozen=True)
-class LoggerSettings:
-    """Who mirrors the record; see conf/logger."""
-
-    name: Literal["none", "wandb"] = "none"
-    mode: Literal["offline", "online"] = "offline"
-    project: str = "cellwise"
-
-
 Level = Literal["off", "light", "full"]
 """How closely probes look inside the cell; see conf/config.yaml."""
 
@@ -115,7 +107,7 @@ class RunSettings:
 
     trainer: TrainerSettings
     optim: OptimSettings
-    logger: LoggerSettings
+    loggers: Loggers
     task: Any
     cell: str
     cell_options: Mapping[str, Any]
@@ -166,7 +158,7 @@ def read(config: Mapping[str, Any]) -> RunSettings:
     return RunSettings(
         trainer=trainer,
         optim=optim,
-        logger=parse(LoggerSettings, config["logger"], "logger"),
+        loggers=read_loggers(config["logger"]),
         task=task,
         cell=config["cell"]["name"],
         cell_options=cell,

@@ -22,6 +22,8 @@ from cellwise.probes.probe import Probe
 from cellwise.records.finished import finished_note, is_finished
 from cellwise.records.identity import run_folder
 from cellwise.records.lease import Lease, take_lease
+from cellwise.records.mirrors.attach import attach, require_loggers
+from cellwise.records.mirrors.contract import Mirrored
 from cellwise.records.schema import Parameters, RunInfo, Summary, Throughput
 from cellwise.records.writer import RunWriter
 from cellwise.tasks import build_task
@@ -83,6 +85,7 @@ def train(
     if is_finished(folder) and not settings.again:
         return Outcome(folder, finished_note(folder, settings.probe), skipped=True)
     _require_devices(settings.trainer)
+    require_loggers(settings.loggers)
     started = time.perf_counter()
     threads = settings.trainer.threads or max(1, (threads or cores()) // settings.trainer.devices)
     try:
@@ -190,10 +193,7 @@ def _built(
             recurrent_flops(cell, r.input_size, r.hidden_size, r.num_layers, directions=r.directions) for r in layers
         ),
     )
-    if settings.logger.name == "wandb":
-        from cellwise.records.wandb import WandbMirror  # W&B takes 0.4 s to import, so only who asks pays
-
-        record.mirror(WandbMirror(record.folder, settings.logger.mode, settings.logger.project, config))
+    attach(record, settings.loggers, Mirrored(record.folder, record.info, config, task.objective, record.logged() > 0))
 
     def report(row: Row) -> None:
         record.log(row)
