@@ -79,7 +79,7 @@ def test_a_study_that_is_only_planned_says_nothing_yet_and_goes_on(
     said = told(page.look())
     assert "Nothing yet" in said["html"]
     assert (said["figures"], said["error"]) == ({}, None)
-    assert "1 runs: 1 waiting" in said["status"]
+    assert "1 run: 1 waiting" in said["status"]
     add_run(run, made_up_run_info("gru", 0, status="running", parameters=None, flops_per_step=None))
     said = told(page.look())
     assert "No run has finished" in said["html"]
@@ -193,8 +193,31 @@ def test_the_index_lists_what_is_a_study_and_counts_its_runs(make_study: Callabl
         False,
     )
     said = told(LiveIndex(runs).look())
-    assert '<a href="study/first/">first</a></th><td>2</td><td>2</td>' in said["html"]
+    assert '<a href="study/first/">first</a></th><td>2</td><td>2</td><td>2</td>' in said["html"]
     assert '<a href="study/%3Cb%3Esecond%20%26%3F%23%252e/">&lt;b&gt;second &amp;' in said["html"]
-    assert "<td>3</td><td>2</td>" in said["html"]
+    assert "<td>3</td><td>3</td><td>2</td>" in said["html"]
     shutil.rmtree(runs)
     assert "No such file or directory" in told(LiveIndex(runs).look())["error"]
+
+
+def test_runs_have_their_curves_before_any_has_finished(
+    tmp_path: Path, add_run: Callable[..., Path], made_up_run_info: Any
+) -> None:
+    measured = {"objective": "accuracy", "direction": "max", "unit": "%"}
+    for cell, rows in (("gru", [1.0, 2.0]), ("lstm", [3.0])):
+        info = made_up_run_info(cell, 0, status="running", **measured)
+        each = [{"step": k, "examples": k, "seconds": float(k), "validation_accuracy": y} for k, y in enumerate(rows)]
+        add_run(tmp_path / "s" / f"{cell}-0123abcd" / "seed-0", info, rows=each)
+    found = LiveStudy(tmp_path / "s").look()
+    said = told(found)
+    assert "test accuracy (%), higher is better" in said["html"]
+    curves = json.loads(found.figures[said["figures"]["curves"]])
+    seeds = {trace["name"]: trace["y"] for trace in curves[0]["data"] if "every seed" in trace.get("name", "")}
+    assert seeds == {"gru, every seed": [1.0, 2.0], "lstm, every seed": [3.0]}
+
+
+def test_trials_of_tuning_are_told_while_they_run(make_study: Callable[..., Path], study_folder: Path) -> None:
+    shutil.copytree(study_folder / "gru-0123abcd", study_folder / "tuning" / "gru-0123abcd")
+    said = told(LiveStudy(study_folder).look())
+    assert "25 runs: 25 finished" in said["status"]
+    assert "Tuning: 5 runs: 5 finished" in said["status"]

@@ -124,6 +124,8 @@ class Comparison:
     @property
     def scale(self) -> str:
         """The objective with its unit and direction and what sets the runs apart, as a heading says it."""
+        if not self.objective:
+            return "no score yet"
         unit = f" ({self.unit})" if self.unit and self.unit != self.objective else ""
         better = "lower is better" if self.direction == "min" else "higher is better"
         apart = f"; {self.group.apart}" if self.group.apart else ""
@@ -164,8 +166,9 @@ def compare_group(group: Group, record: TuningRecord | None = None, left_out: st
         left_out: what to say of runs that are not compared.
     """
     summaries = [run.summary for run in group.runs if run.summary is not None]
-    direction: Direction = summaries[0].direction if summaries else "min"
-    unit = summaries[0].unit if summaries else ""
+    known = [*summaries, *(run.info for run in group.runs if run.info is not None and run.info.objective)]
+    direction: Direction = known[0].direction if known else "min"
+    unit = known[0].unit if known else ""
     rows = [_row(group, label) for label in group.labels.values()]
     sign = 1 if direction == "min" else -1
     rows.sort(key=lambda row: (math.isnan(row.mean), sign * row.mean, row.label))

@@ -116,6 +116,9 @@ class RunInfo:
     extended_from: str | None = None
     devices: int = 1
     steps: int | None = None
+    objective: str = ""
+    direction: Direction = "min"
+    unit: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``run.json``."""

@@ -22,6 +22,7 @@ from cellwise.errors import CellwiseError
 from cellwise.files import now
 from cellwise.records.follow import Follower
 from cellwise.records.plain import readable
+from cellwise.records.planned import read_plan
 from cellwise.records.store import Study, find_runs, leads_out
 from cellwise.records.tuning import TUNING
 from cellwise.report.page import page_content, template
@@ -118,7 +119,7 @@ class LiveStudy(Live):
     def __init__(self, folder: Path, across: Collection[Ground] = (), rest: float = LEAST_REST_SECONDS):
         super().__init__(rest)
         self.folder, self._across = folder, across
-        self._follower = Follower(folder)
+        self._follower, self._tuning = Follower(folder), Follower(folder / TUNING)
         self._drawn = -1
         self._html = ""
         self._status = ""
@@ -132,7 +133,8 @@ class LiveStudy(Live):
         error = None
         try:
             study = self._follower.read()
-            self._status = template("live_status.html.j2").render(found=under_way(study))
+            tuning = under_way(self._tuning.read()) if (self.folder / TUNING).is_dir() else None
+            self._status = template("live_status.html.j2").render(study=under_way(study), tuning=tuning)
             if self._follower.version != self._drawn:
                 self._drawn = self._follower.version  # also where drawing fails: the same files would fail again
                 self._failed = self._draw(study)
@@ -184,18 +186,21 @@ class LiveIndex(Live):
 
 @dataclass(frozen=True)
 class Entry:
-    """A study as the index shows it: ``quoted`` is its name in an address."""
+    """A study as the index shows it: ``quoted`` is its name in an address, ``runs`` has those that are planned, too."""
 
     name: str
     quoted: str
     runs: int
+    begun: int
     finished: int
 
 
 def entry(path: Path, name: str) -> Entry:
     """Return a study's line: its runs are counted, not read."""
     runs, _ = find_runs(path, path.resolve())
-    return Entry(name, quote(name, safe=""), len(runs), sum((run.path / "summary.json").exists() for run in runs))
+    planned = {f"{run.path.parent.name}/{run.path.name}" for run in runs}.union(read_plan(path))
+    finished = sum((run.path / "summary.json").exists() for run in runs)
+    return Entry(name, quote(name, safe=""), len(planned), len(runs), finished)
 
 
 def studies_of(folder: Path) -> dict[str, Path]:

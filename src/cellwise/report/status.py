@@ -49,7 +49,8 @@ def status_lines(folder: Path) -> list[str]:
 def told(counts: Mapping[str, int]) -> str:
     """Say how many runs there are, and how many in each state."""
     each = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts.get(state))
-    return f"{sum(counts.values())} runs: {each}"
+    total = sum(counts.values())
+    return f"{total} run{'' if total == 1 else 's'}: {each}" if total else "no runs yet"
 
 
 def state_of(run: RunRecord) -> str:
