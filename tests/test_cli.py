@@ -82,6 +82,7 @@ BAD = [
     ((*TRAIN, "-m", "--jobs", "0"), "Invalid value for '--jobs' / '-j': Input should be greater than or equal to 1"),
     ((*TRAIN, "runs_dir=file"), "can't write the run's folder file/default/lstm-"),
     ((*TRAIN, "study=a/b"), "study='a/b' must be a name without '/', for example study=my_question"),
+    ((*TRAIN, "probe=heavy"), "probe=heavy is not allowed; allowed: off, light, full"),
     ((*TRAIN, "trainer.engine=fast"), "trainer.engine=fast is not allowed; allowed: auto, reference, native"),
     (("train", "--sed", "1"), "No such option: --sed"),
     (("trian",), "No such command 'trian'"),
@@ -97,7 +98,7 @@ BAD = [
     (("check", "lstmm"), "unknown cell 'lstmm'; did you mean 'lstm'? allowed: "),
     (("data", "get", "penn"), "unknown data set 'penn'; allowed: ptb, timemachine, wikitext2"),
     (("data", "check", "ptb", "--data-dir", "data"), "data/ptb/ptb.train.txt is altered: expected sha256 fcea919f"),
-    (("bench", "speed"), "unknown bench 'speed'; allowed: layers, overhead, startup, trainer"),
+    (("bench", "speed"), "unknown bench 'speed'; allowed: layers, overhead, probes, startup, trainer"),
 ]  # fmt: skip
 
 

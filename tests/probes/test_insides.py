@@ -51,7 +51,8 @@ def test_steps_of_later_calls_follow_those_of_the_first() -> None:
 
     def in_two() -> Tensor:
         _, state = layer(x[:2])
-        return layer(x[2:], state)[0]
+        output: Tensor = layer(x[2:], state)[0]
+        return output
 
     _, (halves,) = look([layer], in_two)
     (whole,) = seen(layer, x)

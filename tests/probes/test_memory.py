@@ -26,7 +26,8 @@ READ = numbers(HIDDEN, seed=5)
 
 def last_losses(output: Tensor) -> Tensor:
     """A loss of each row's last output alone, (batch,)."""
-    return (output[-1] @ READ[: output.shape[-1]]).tanh().square()
+    read: Tensor = (output[-1] @ READ).tanh().square()
+    return read
 
 
 def gradients(layer: Recurrent, x: Tensor, lengths: list[int] | None = None) -> dict[str, Tensor]:
@@ -46,7 +47,8 @@ def by_differences(layer: Recurrent, x: Tensor, name: str, t: int) -> Tensor:
             return last_losses(layer(x[t + 1 :], changed)[0] if t < TIME - 1 else changed["h"])
 
         slopes = [(after(STEP, unit) - after(-STEP, unit)) / (2 * STEP) for unit in range(HIDDEN)]
-    return torch.stack(slopes).norm(dim=0).mean()
+    norms: Tensor = torch.stack(slopes).norm(dim=0)
+    return norms.mean()
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "peephole_lstm", "slstm", "lem", "minimal_gru"])
@@ -87,7 +89,8 @@ def test_lag_is_counted_from_each_rows_own_end(direction: int) -> None:
 
     def loss_of(rows: slice, lengths: list[int]) -> dict[str, Tensor]:
         def run() -> Tensor:
-            return layer(x[: max(lengths), rows], None, lengths)[1]["h"][direction].square().sum(-1)
+            final: Tensor = layer(x[: max(lengths), rows], None, lengths)[1]["h"][direction]
+            return final.square().sum(-1)
 
         return memory.gradients(*look([layer], run))
 
@@ -151,7 +154,7 @@ def test_an_rnn_at_rest_loses_the_gradient_at_the_rate_of_its_largest_singular_v
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.zero_()
-        layer.layers[0].recurrent_weight["hidden"].copy_(0.7 * rotation)
+        layer.weights()[0].recurrent_weight["hidden"].copy_(0.7 * rotation)
     loss, found = look([layer], lambda: layer(numbers(TIME, BATCH, INPUT))[0][-1] @ READ)
     norms = memory.gradients(loss, found)["0.0/h/gradient"]
     torch.testing.assert_close(norms, READ.norm() * 0.7 ** torch.arange(TIME).double(), rtol=1e-12, atol=0)
@@ -160,7 +163,7 @@ def test_an_rnn_at_rest_loses_the_gradient_at_the_rate_of_its_largest_singular_v
 def test_what_is_too_small_for_single_precision_squared_is_there() -> None:
     layer = dense(lambda: build_cell("rnn"), dtype=torch.float32)
     with torch.no_grad():
-        layer.layers[0].recurrent_weight["hidden"].copy_(1e-10 * torch.eye(HIDDEN))
+        layer.weights()[0].recurrent_weight["hidden"].copy_(1e-10 * torch.eye(HIDDEN))
     x = numbers(4, BATCH, INPUT, dtype=torch.float32)
     loss, found = look([layer], lambda: layer(x)[0][-1].sum(-1))
     norms = memory.gradients(loss, found)["0.0/h/gradient"]

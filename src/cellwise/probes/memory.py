@@ -70,7 +70,8 @@ def _norm(gradient: Tensor | None, node: Tensor) -> Tensor:
     """Of each row, (batch,), in float64: squares of what has vanished are 0 in single precision."""
     if gradient is None:
         return node.new_zeros(len(node), dtype=torch.float64)
-    return torch.linalg.vector_norm(gradient.double().flatten(1), dim=1)
+    squared: Tensor = gradient.double().flatten(1).square().sum(1)
+    return squared.sqrt()
 
 
 def views(start: Measured, end: Measured, names: Mapping[str, Place]) -> list[View]:

@@ -4,7 +4,7 @@
 first and after the last step it also takes half-lives, gradients against lag, and at the end gates and states along one
 sequence. `full` adds the step's Jacobian, which alone costs seconds. The steps do not depend on how many there are, so
 a run that is extended has the views of one that was trained as long from the start. They are about two for each
-doubling of the steps taken.
+doubling of the steps taken. The end is that of training, not the weights that validation selected.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from cellwise.probes import along, gates, memory, spectrum
 from cellwise.probes.insides import Insides, at_rest, look, places
 from cellwise.records.schema import View
-from cellwise.tasks.contract import Task
+from cellwise.tasks.contract import Probed, Task
 
 Level = Literal["off", "light", "full"]
 Measured = dict[str, Tensor]
@@ -50,6 +50,7 @@ class Probe(pl.Callback):
     def __init__(self, level: Level, task: Task, network: nn.Module, note: Callable[[str], None] = lambda text: None):
         self.level, self.seconds = level, 0.0
         self._task, self._network, self._note = task, network, note
+        self._probed: Probed | None = None
         self._moments: dict[int, Measured] = {}
         self._end: tuple[int, Measured] | None = None
 
@@ -88,14 +89,14 @@ class Probe(pl.Callback):
         return [
             *gates.views({**self._moments, step: end}, end, names),
             *memory.views(start, end, names),
-            *along.views(end, self._task.probed().tokens, names),
+            *along.views(end, self._looked_at().tokens, names),
             *spectrum.views(start, end, names),
         ]
 
     def _measured(self, trainer: pl.Trainer, *, first: bool = False, last: bool = False) -> Measured:
         """What is seen now of the probed batch."""
         started = time.perf_counter()
-        batch = trainer.precision_plugin.convert_input(self._task.probed().batch)
+        batch = trainer.precision_plugin.convert_input(self._looked_at().batch)
         batch = trainer.strategy.batch_to_device(batch)
         layers = self._task.recurrent_layers(self._network)
         with at_rest(self._network), torch.set_grad_enabled(first or last):
@@ -105,6 +106,12 @@ class Probe(pl.Callback):
                 found |= self._of_one(insides, first=first, last=last)
         self.seconds += time.perf_counter() - started
         return found
+
+    def _looked_at(self) -> Probed:
+        """The same at every moment, and made once."""
+        if self._probed is None:
+            self._probed = self._task.probed()
+        return self._probed
 
     def _of_one(self, insides: Insides, *, first: bool, last: bool) -> Measured:
         found: Measured = {}
