@@ -223,7 +223,7 @@ def test_the_lists_say_what_there_is(work: Path, capfd: Capture) -> None:
 def test_help_names_every_command(capfd: Capture) -> None:
     assert typed("--help") == 0
     out = capfd.readouterr().out
-    for command in ("train", "study", "report", "cells", "check", "bench", "data"):
+    for command in ("train", "study", "report", "watch", "cells", "check", "bench", "data"):
         assert f"\n  {command} " in out
     assert typed() in (0, 2)  # nothing typed: the help again
     assert "Usage" in "".join(capfd.readouterr())

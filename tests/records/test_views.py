@@ -146,6 +146,13 @@ def test_shapes_that_disagree_are_refused() -> None:
         Table("t", "", "", (Column("a"),), ((1, 2),))
     with pytest.raises(ValueError, match="2 weights for 1 token"):
         Text("t", "", "", axis, ("one",), np.zeros(2))
+    for words in (np.array(["a", "b", "c"]), np.array([1j, 2j, 3j]), np.zeros(3, "datetime64[s]")):
+        with pytest.raises(ValueError, match=r"y holds .*, expected numbers$"):
+            Series("s", x, words)
+        with pytest.raises(ValueError, match=r"samples of 'g' holds .*, expected numbers$"):
+            Distribution("d", "", "", axis, {"g": words})
+    with pytest.raises(ValueError, match=r"x holds complex128, expected numbers or words$"):
+        Series("s", np.array([1j]), np.arange(1))
     with pytest.raises(ValueError, match="dimensions"):
         Distribution("d", "", "", axis, {"g": np.zeros((2, 2))})
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cellwise.compare.comparable import Ground
@@ -221,3 +222,14 @@ def test_trials_of_tuning_are_told_while_they_run(make_study: Callable[..., Path
     said = told(LiveStudy(study_folder).look())
     assert "25 runs: 25 finished" in said["status"]
     assert "Tuning: 5 runs: 5 finished" in said["status"]
+
+
+def test_views_that_do_not_fit_together_are_named_and_the_others_drawn(study_folder: Path) -> None:
+    path = study_folder / "gru-0123abcd" / "seed-1" / "views" / "by_distance.npz"
+    with np.load(path) as stored:
+        words = {**stored, "series.0.x": np.array(["a", "b", "c", "d", "e"])}
+    np.savez(path, **words)
+    said = told(LiveStudy(study_folder).look())
+    assert said["error"] is None
+    assert "View not shown: by_distance: TypeError: " in said["html"]
+    assert {"view-gate", "view-film", "curves"} <= set(said["figures"])

@@ -109,7 +109,12 @@ def _section(
     by_about: dict[str, list[tuple[str, Panel]]] = {}
     for by_label in views:
         first = next(iter(by_label.values()))[0][1]
-        by_about.setdefault(first.about, []).append((f"view {first.name}", draw_view(by_label, style)))
+        try:
+            panel = draw_view(by_label, style)
+        except (TypeError, ValueError, ArithmeticError, LookupError) as error:  # runs whose views don't fit together
+            unread = (*unread, f"{first.name}: {type(error).__name__}: {' '.join(str(error).split())}")
+            continue
+        by_about.setdefault(first.about, []).append((f"view {first.name}", panel))
     said = {
         "verdict": (
             "Verdict",

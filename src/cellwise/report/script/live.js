@@ -22,6 +22,7 @@
     by("pulse").className = kind;
     by("pulse").textContent = text;
     by("again").hidden = kind !== "lost";
+    by("line").setAttribute("aria-live", kind === "lost" ? "assertive" : "off"); // the time alone is no news
   };
 
   // Every figure that the state names: those that are here already, and the others from the server.
