@@ -210,6 +210,7 @@ def loaded(code: str, cwd: Path | None = None) -> set[str]:
         "import cellwise; cellwise.cell_names(); cellwise.cell_info('lstm'); cellwise.register_cell; cellwise.Cell",
         "import cellwise.records.store, cellwise.records.schema, cellwise.records.writer, cellwise.records.identity",
         "import cellwise.compare.table, cellwise.report.page, cellwise.report.terminal",
+        "import cellwise.report.watch",
         "import cellwise.tasks, cellwise.data.get, cellwise.tasks.language.settings, cellwise.training.settings",
         "import cellwise.network.settings",
         "from cellwise.sweep.plan import plan; plan(['cell=gru,lstm', 'seed=0,1'])",
@@ -251,6 +252,10 @@ def test_every_command_but_train_and_check_imports_no_torch(
     found = set(done.stdout.splitlines()[-1].split())
     assert "cellwise" in found
     assert not found & {"torch", "torchmetrics", "wandb", *LIGHTNING}
+
+
+def test_what_serves_the_live_page_is_imported_for_it_alone() -> None:
+    assert not loaded("import cellwise.cli, cellwise.report.page, cellwise.records.follow") & {"starlette", "uvicorn"}
 
 
 def test_a_sweep_imports_torch_in_its_children_alone(tiny_words: list[str], tmp_path: Path) -> None:

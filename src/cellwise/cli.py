@@ -93,7 +93,9 @@ def study(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="A study's folder of runs, for example runs/demo.")],
-    out: Annotated[Path | None, typer.Option(help="The HTML file; default: report.html in the folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The HTML file, Markdown beside it; default: report.html in the folder.")
+    ] = None,
     across: Annotated[
         str, typer.Option(help="Compare all the same though these differ: data, budget, code; comma-separated.")
     ] = "",
@@ -101,7 +103,7 @@ def report(
         float | None, typer.Option(help="Tell too which cell's validation was first at this value or better.")
     ] = None,
 ) -> None:
-    """Compare the runs of a study: a table here, and one HTML file that needs no network."""
+    """Compare the runs of a study: a table here, one HTML file that needs no network, Markdown and CSV."""
     if not show_tuning(folder):
         show_report(folder, out, across, target)
 
@@ -147,6 +149,24 @@ def status(folder: Annotated[Path, typer.Argument(help="A study's folder of runs
 
     for line in status_lines(folder):
         print(line)
+
+
+@app.command()
+def watch(
+    folder: Annotated[Path, typer.Argument(help="A study's folder of runs, or the folder that holds studies: runs.")],
+    host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 lets others in, without a password.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="0: any free one; default: a free one from 8008 on.")
+    ] = None,
+    across: Annotated[str, typer.Option(help="As of report: data, budget, code.")] = "",
+    open_browser: Annotated[bool, typer.Option("--open", help="Open it in the browser, too.")] = False,
+) -> None:
+    """Show the page of a study live in the browser, on this machine alone unless told; Ctrl-C ends it."""
+    from cellwise.report.watch import serve
+
+    serve(folder, host, port, across, open_browser=open_browser)
 
 
 @app.command()

@@ -120,9 +120,9 @@ def show_report(
 
     Args:
         folder: of the study.
-        out: the HTML file; `report.html` in the folder when None.
+        out: the HTML file, beside which the Markdown is written; `report.html` in the folder when None.
         across: what runs may differ in and be compared all the same, comma-separated.
-        target: of validation; which cell reached it first is printed too.
+        target: of validation; which cell reached it first is told too.
         missing_is_error: whether a folder without runs is one.
 
     Raises:
@@ -131,12 +131,15 @@ def show_report(
     from cellwise.compare.comparable import read_grounds
     from cellwise.compare.values import finite
     from cellwise.records.store import load_study
+    from cellwise.report.markdown import beside, write_markdown
     from cellwise.report.page import write_page
     from cellwise.report.results import write_results
     from cellwise.report.target import render_target
     from cellwise.report.terminal import render_terminal
 
     grounds = read_grounds(across)
+    place = out or folder / "report.html"
+    written = beside(place)
     finite([] if target is None else [target], "target")
     try:
         found = load_study(folder)
@@ -147,8 +150,8 @@ def show_report(
     render_terminal(found, across=grounds)
     if target is not None:
         render_target(found, target, across=grounds)
-    page = write_page(found, out or folder / "report.html", grounds)
-    print(f"Page: {page}")
+    print(f"Page: {write_page(found, place, grounds, target)}")
+    print(f"Markdown: {write_markdown(found, written, grounds)}")
     print(f"Results: {write_results(found, folder / 'results.csv')}")
 
 

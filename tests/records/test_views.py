@@ -146,6 +146,13 @@ def test_shapes_that_disagree_are_refused() -> None:
         Table("t", "", "", (Column("a"),), ((1, 2),))
     with pytest.raises(ValueError, match="2 weights for 1 token"):
         Text("t", "", "", axis, ("one",), np.zeros(2))
+    for words in (np.array(["a", "b", "c"]), np.array([1j, 2j, 3j]), np.zeros(3, "datetime64[s]")):
+        with pytest.raises(ValueError, match=r"y holds .*, expected numbers$"):
+            Series("s", x, words)
+        with pytest.raises(ValueError, match=r"samples of 'g' holds .*, expected numbers$"):
+            Distribution("d", "", "", axis, {"g": words})
+    with pytest.raises(ValueError, match=r"x holds complex128, expected numbers or words$"):
+        Series("s", np.array([1j]), np.arange(1))
     with pytest.raises(ValueError, match="dimensions"):
         Distribution("d", "", "", axis, {"g": np.zeros((2, 2))})
 
@@ -172,3 +179,20 @@ def test_a_damaged_view_is_one_line_that_names_the_file(tmp_path: Path) -> None:
     arrays.write_bytes(arrays.read_bytes()[:100])
     with pytest.raises(CellwiseError, match="not readable as arrays"):
         load_view(path)
+
+
+def test_arrays_that_are_cut_or_altered_anywhere_are_one_line_or_whole(tmp_path: Path) -> None:
+    path = save_view(examples()["heatmap"], tmp_path)
+    arrays = path.with_suffix(".npz")
+    whole = arrays.read_bytes()
+    refused = []
+    cut = [whole[:length] for length in range(0, len(whole), 7)]
+    altered = [whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :] for at in range(0, len(whole), 3)]
+    for content in [*cut, *altered, b"\0" * 500, b"\x93NUMPY\x01\x00"]:
+        arrays.write_bytes(content)
+        try:
+            load_view(path)
+        except CellwiseError as error:
+            refused.append(str(error))
+    assert not [line for line in refused if "\n" in line]
+    assert len(refused) > 0.7 * len(cut + altered)

@@ -19,7 +19,7 @@ from cellwise.compare.statistics import interquartile_mean, mean_interval
 from cellwise.compare.tuning import chosen, said_of_tuning, tuned_keys, unequal_tries
 from cellwise.compare.verdict import UNTUNED, Scale, Scores, Verdict, judge
 from cellwise.records.identity import what_counts
-from cellwise.records.schema import Direction, Summary
+from cellwise.records.schema import Direction, RunInfo, Summary
 from cellwise.records.store import RunRecord, Study
 from cellwise.records.tuning import TuningRecord, read_tuning
 
@@ -124,6 +124,8 @@ class Comparison:
     @property
     def scale(self) -> str:
         """The objective with its unit and direction and what sets the runs apart, as a heading says it."""
+        if not self.objective:
+            return "no score yet"
         unit = f" ({self.unit})" if self.unit and self.unit != self.objective else ""
         better = "lower is better" if self.direction == "min" else "higher is better"
         apart = f"; {self.group.apart}" if self.group.apart else ""
@@ -164,8 +166,10 @@ def compare_group(group: Group, record: TuningRecord | None = None, left_out: st
         left_out: what to say of runs that are not compared.
     """
     summaries = [run.summary for run in group.runs if run.summary is not None]
-    direction: Direction = summaries[0].direction if summaries else "min"
-    unit = summaries[0].unit if summaries else ""
+    started = [run.info for run in group.runs if run.info is not None and run.info.objective]
+    known: list[Summary | RunInfo] = [*summaries, *started]
+    direction: Direction = known[0].direction if known else "min"
+    unit = known[0].unit if known else ""
     rows = [_row(group, label) for label in group.labels.values()]
     sign = 1 if direction == "min" else -1
     rows.sort(key=lambda row: (math.isnan(row.mean), sign * row.mean, row.label))

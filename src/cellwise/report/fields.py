@@ -39,7 +39,10 @@ def draw_heatmap(views: Mapping[str, Heatmap]) -> Figure:
         x, y = _domain(number % columns, columns), _domain(rows - 1 - number // columns, rows, gap / rows)
         below = {"title": {}, "showticklabels": False} if once and number < rows - 1 else _below(one)
         layout[f"xaxis{suffix}"] = axis(one.x, domain=x, anchor=f"y{suffix}", showgrid=False, **below)
-        layout[f"yaxis{suffix}"] = axis(one.y, domain=y, anchor=f"x{suffix}", showgrid=False)
+        # To the right of the same rows their numbers need not be said again, and on a narrow screen have no room.
+        again = number % columns > 0 and one.y_values.tolist() == view.y_values.tolist()
+        bare = {"showticklabels": False, "title": {}} if again else {}
+        layout[f"yaxis{suffix}"] = axis(one.y, **{"domain": y, "anchor": f"x{suffix}", "showgrid": False, **bare})
         titles.append(_title(label, x, y[1]))
         x_values, y_values = numbers(one.x_values), numbers(one.y_values)
         data.append(_image(one.values, suffix, x=x_values, y=y_values, **_read(one)))

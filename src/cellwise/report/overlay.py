@@ -36,6 +36,8 @@ from cellwise.report.traces import (
 # Up to this many samples a group's values are drawn one by one, beyond it as a density.
 MOST_DOTS = 60
 BINS = 40
+# Kinds of which an average makes no sense.
+OF_ONE_SEED = ("heatmap", "filmstrip", "text")
 
 ByCell: TypeAlias = Mapping[str, Sequence[tuple[int, View]]]
 

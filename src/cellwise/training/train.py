@@ -202,6 +202,8 @@ def _built(
 
     told: dict[str, Any] = {"report": report, "logged": record.logged, "note": record.note, "stop": stop}
     module = build_module(settings, task, network, ranks, folder=record.folder, **told)
+    measured = {"objective": task.objective.metric, "direction": task.objective.direction, "unit": task.objective.unit}
+    record.update(steps=module.steps_in_all, **measured)
     return module
 
 
