@@ -19,7 +19,7 @@ from cellwise.compare.statistics import interquartile_mean, mean_interval
 from cellwise.compare.tuning import chosen, said_of_tuning, tuned_keys, unequal_tries
 from cellwise.compare.verdict import UNTUNED, Scale, Scores, Verdict, judge
 from cellwise.records.identity import what_counts
-from cellwise.records.schema import Direction, Summary
+from cellwise.records.schema import Direction, RunInfo, Summary
 from cellwise.records.store import RunRecord, Study
 from cellwise.records.tuning import TuningRecord, read_tuning
 
@@ -166,7 +166,10 @@ def compare_group(group: Group, record: TuningRecord | None = None, left_out: st
         left_out: what to say of runs that are not compared.
     """
     summaries = [run.summary for run in group.runs if run.summary is not None]
-    known = [*summaries, *(run.info for run in group.runs if run.info is not None and run.info.objective)]
+    known: list[Summary | RunInfo] = [
+        *summaries,
+        *(run.info for run in group.runs if run.info is not None and run.info.objective),
+    ]
     direction: Direction = known[0].direction if known else "min"
     unit = known[0].unit if known else ""
     rows = [_row(group, label) for label in group.labels.values()]
