@@ -174,6 +174,8 @@ def test_a_study_of_ones_own_runs_and_compares_its_cells(tiny_words: list[str], 
     assert (work / "runs" / "mine" / "report.html").exists()
     assert typed("report", "runs/mine", "--out", "page.html") == 0
     assert (work / "page.html").exists()
+    assert (work / "page.md").read_text().startswith("# mine\n")
+    assert not (work / "results.csv").exists()  # it stays with the runs
     for path in (work / "runs").rglob("config.yaml"):
         assert "name: sgd" in path.read_text()
 
@@ -196,6 +198,15 @@ def test_a_report_compares_across_what_it_is_told_and_says_who_reached_a_target(
     assert "Compared all the same, though cellwise's own code differs" in out.replace("\n", " ")
     assert "training steps until validation was at most 70.00" in out
     assert "Not compared" not in (folder / "report.html").read_text()
+
+
+def test_a_page_that_would_take_the_markdowns_name_is_refused_at_once(
+    make_study: Callable[..., Path], capfd: Capture
+) -> None:
+    assert typed("report", str(make_study("mine", 2, ("lstm", "gru"))), "--out", "report.md") == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "give --out a name such as report.html" in err
 
 
 def test_the_lists_say_what_there_is(work: Path, capfd: Capture) -> None:

@@ -213,9 +213,9 @@ def test_the_views_of_a_cell_with_retention_and_of_one_without() -> None:
             measured = memory.log_kept(found[0])
         measured |= memory.gradients(loss, found)
         shown[cell] = {view.name: view for view in memory.views(measured, measured, names)}
-    assert set(shown["rnn"]) == {"gradient_against_lag_at_start", "gradient_against_lag_at_end"}
+    assert set(shown["rnn"]) == {"gradient_against_lag_at_start", "gradient_against_lag_at_the_end"}
     assert set(shown["lstm"]) == {*shown["rnn"], "half_life"}
-    half, lag = shown["lstm"]["half_life"], shown["lstm"]["gradient_against_lag_at_end"]
+    half, lag = shown["lstm"]["half_life"], shown["lstm"]["gradient_against_lag_at_the_end"]
     assert isinstance(half, Curves) and isinstance(lag, Curves)
     assert [series.name for series in half.series] == ["c, start", "c, end"]
     assert [series.name for series in lag.series] == ["h", "c"]

@@ -81,7 +81,7 @@ def test_every_cell_has_the_views_that_its_declaration_asks_for(cell: str, tiny:
     expected = {f"along_sequence_state_{state}" for state in built.states}
     expected |= {f"along_sequence_gate_{gate}" for gate in built.gates}
     expected |= {f"gate_{gate}_over_training" for gate in built.gates}
-    expected |= {f"gradient_against_lag_at_{moment}" for moment in ("start", "end")}
+    expected |= {"gradient_against_lag_at_start", "gradient_against_lag_at_the_end"}
     expected |= {"singular_values", "step_jacobian"} | ({"half_life"} if built.retention else set())
     assert expected <= set(shown)
     for view in shown.values():
@@ -148,7 +148,7 @@ def test_a_cell_from_outside_has_all_of_it_with_nothing_written(write_cell: Any,
     assert set(shown) == {
         *("along_sequence_gate_candidate", "along_sequence_state_h"),
         *("gate_candidate_over_training", "gate_candidate_at_its_ends"),
-        *("gradient_against_lag_at_start", "gradient_against_lag_at_end", "singular_values", "step_jacobian"),
+        *("gradient_against_lag_at_start", "gradient_against_lag_at_the_end", "singular_values", "step_jacobian"),
     }
 
 

@@ -122,16 +122,17 @@ def _half_lives(kept: Mapping[str, Tensor], place: Place) -> Curves:
 
 
 def _against_lag(norms: Mapping[str, Tensor], place: Place, moment: str) -> Curves:
-    when = {"start": "before training", "end": "after training"}[moment]
+    # Views are shown by name, and the start belongs before the end.
+    name, when = {"start": ("at_start", "before training"), "end": ("at_the_end", "after training")}[moment]
     series = []
     for state, by_lag in norms.items():
         y = by_lag.numpy()
         series.append(Series(state, np.arange(len(y)), np.where(y > 0, y, np.nan)))
     return Curves(
-        name=f"gradient_against_lag_at_{moment}{place.name}",
+        name=f"gradient_against_lag_{name}{place.name}",
         title=f"How much the last prediction depends on earlier states, {when}{place.words}",
         question="Does the gradient vanish on its way back, and does a cell state carry it?",
-        x=Axis("steps before the last prediction", "steps"),
+        x=Axis("lag: steps before the last prediction"),
         y=Axis("norm of d loss / d state", "", "log"),
         series=tuple(series),
         about="cell",
