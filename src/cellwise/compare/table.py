@@ -166,15 +166,8 @@ def compare_group(group: Group, record: TuningRecord | None = None, left_out: st
         left_out: what to say of runs that are not compared.
     """
     summaries = [run.summary for run in group.runs if run.summary is not None]
-<<<<<<< HEAD
     started = [run.info for run in group.runs if run.info is not None and run.info.objective]
     known: list[Summary | RunInfo] = [*summaries, *started]
-=======
-    known: list[Summary | RunInfo] = [
-        *summaries,
-        *(run.info for run in group.runs if run.info is not None and run.info.objective),
-    ]
->>>>>>> live
     direction: Direction = known[0].direction if known else "min"
     unit = known[0].unit if known else ""
     rows = [_row(group, label) for label in group.labels.values()]
