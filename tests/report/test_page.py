@@ -112,7 +112,7 @@ def test_every_place_has_its_figure(study_folder: Path) -> None:
     assert sorted(map(str, places)) == sorted(figures)
     assert list(figures) == [
         *("curves", "scores", "improvement", "pareto", "speed"),
-        *("view-by-distance", "view-film", "view-gate", "view-units"),  # of the views table and text are HTML
+        *("view-by-distance", "view-gate", "view-film", "view-units"),  # of the views table and text are HTML
     ]
     assert [v["label"] for v in figures["curves"]] == ["training steps", "examples seen", "training time (s)"]
     assert set(figures) <= set(page.ids)

@@ -16,7 +16,7 @@ from cellwise.compare.coverage import worth
 from cellwise.compare.groups import Group, flat, group_runs, refusals
 from cellwise.compare.numbers import short
 from cellwise.compare.statistics import interquartile_mean, mean_interval
-from cellwise.compare.tuning import chosen, said_of_tuning, tuned_keys, unequal_tries
+from cellwise.compare.tuning import chosen, said_of_tuning, tuned_alike, tuned_keys, unequal_tries
 from cellwise.compare.verdict import UNTUNED, Scale, Scores, Verdict, judge
 from cellwise.records.identity import what_counts
 from cellwise.records.schema import Direction, RunInfo, Summary
@@ -68,7 +68,8 @@ class Comparison:
     """Everything that is said about the runs of one task and objective.
 
     ``floors`` and ``optimum`` are means over runs; ``direction`` is ``min`` or ``max``. No score can be below
-    ``least``: minus infinity where no such value is known.
+    ``least``: minus infinity where no such value is known. ``fair`` says that the cells were tuned alike and differ in
+    nothing else, so that the verdict's first caveat is none.
     """
 
     group: Group
@@ -80,6 +81,7 @@ class Comparison:
     failures: tuple[Failure, ...]
     verdict: Verdict
     least: float = -math.inf
+    fair: bool = False
 
     @property
     def task(self) -> str:
@@ -180,7 +182,8 @@ def compare_group(group: Group, record: TuningRecord | None = None, left_out: st
     optima = [s.optimum for s in summaries if s.optimum is not None]
     optimum = _mean(optima) if optima else None
     scale = Scale(group.objective, unit, direction)
-    verdict = judge([Scores(row.label, row.values) for row in rows], scale, floors, _tuning(group, record))
+    tuning, fair = _tuning(group, record)
+    verdict = judge([Scores(row.label, row.values) for row in rows], scale, floors, tuning)
     if left_out:
         verdict = verdict.with_caveat(left_out)
     if record is None and (said := unequal_tries(_one_each(group))):
@@ -197,11 +200,12 @@ def compare_group(group: Group, record: TuningRecord | None = None, left_out: st
         tuple(_failures(group)),
         verdict,
         least_value(group.objective, direction, optimum),
+        fair,
     )
 
 
-def _tuning(group: Group, record: TuningRecord | None) -> str:
-    """Say how the cells were tuned, or that nothing was; and which other settings differ between the runs."""
+def _tuning(group: Group, record: TuningRecord | None) -> tuple[str, bool]:
+    """Say how the cells were tuned, or that nothing was, and which other settings differ; and whether it was fair."""
     runs = _one_each(group)
     configs = [run.config for run in runs]
     tuned = said_of_tuning(record, runs) if record is not None else None
@@ -210,10 +214,10 @@ def _tuning(group: Group, record: TuningRecord | None) -> str:
     if differing:
         named = ", ".join(differing[:4]) + (", ..." if len(differing) > 4 else "")
         besides = f"The runs differ in more than the cell ({named}): a difference between rows may come from that."
-        return f"{tuned} {besides}" if tuned is not None else besides
+        return (f"{tuned} {besides}" if tuned is not None else besides), False
     budget = next((config["budget"] for config in configs if config.get("budget")), None)
     sized = "" if budget is None else f"Each cell's recurrent layers were sized to {budget}. "
-    return sized + (tuned or UNTUNED)
+    return sized + (tuned or UNTUNED), record is not None and tuned_alike(record, runs)
 
 
 def _one_each(group: Group) -> list[RunRecord]:

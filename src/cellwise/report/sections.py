@@ -263,8 +263,13 @@ def _stored_views(comparison: Comparison) -> tuple[list[dict[str, list[tuple[int
                         found.setdefault((name, kind), {}).setdefault(label, []).append((run.seed, view))
                     if kind in OF_ONE_SEED:
                         enough.add(name)
-    # By name: what shows the same of several gates stands together, whichever cell has them.
-    return [found[key] for key in sorted(found)], tuple(unread)
+
+    def place(key: tuple[str, str]) -> tuple[bool, int, str]:
+        """What is of all seeds before pictures of one, what more cells have before what fewer have, then by name."""
+        name, kind = key
+        return kind in OF_ONE_SEED, -len(found[key]), name
+
+    return [found[key] for key in sorted(found, key=place)], tuple(unread)
 
 
 def labels_of(each: Iterable[Section]) -> dict[str, str]:
