@@ -72,6 +72,7 @@ def study(
 
     Finished runs are skipped; `tune.trials=8` and the like change a study of two phases.
     """
+    from cellwise.records.question import write_question
     from cellwise.sweep.plan import plan
     from cellwise.sweep.study import is_of_phases, load_study_file, study_names
 
@@ -87,6 +88,7 @@ def study(
         run_two_phases(file, words)
         return
     runs = plan([f"study={file.name}", *file.overrides, *words], file.sweep)
+    write_question(runs[0].folder.parents[1], file.question)
     run_sweep(runs, runs.launcher)
 
 

@@ -52,6 +52,7 @@ def run_two_phases(file: StudyFile, words: Sequence[str]) -> None:
         CellwiseError: see `cellwise.sweep.tuning.Tuning`.
         RunFailedError: naming trials and runs that failed; the others are compared.
     """
+    from cellwise.records.question import write_question
     from cellwise.report.tuning import render_tuning
     from cellwise.sweep.choice import confirming, write_choice
     from cellwise.sweep.search import Search
@@ -59,6 +60,7 @@ def run_two_phases(file: StudyFile, words: Sequence[str]) -> None:
     from cellwise.sweep.tuning import Tuning
 
     tuning = Tuning(file, words)
+    write_question(tuning.folder, file.question)
     with closing(Search(tuning)) as search:
         if ended := search.ended():
             print(f"{ended} of {tuning.trials} trials have ended before")

@@ -11,6 +11,7 @@ import pytest
 
 from cellwise.compare.table import compare
 from cellwise.errors import CellwiseError
+from cellwise.records.question import write_question
 from cellwise.records.store import load_study
 from cellwise.report.markdown import beside, escaped, markdown, write_markdown
 
@@ -71,3 +72,8 @@ def test_it_stands_beside_the_page(study_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CellwiseError, match="cannot write"):
         write_markdown(load_study(study_folder), tmp_path / "file" / "report.md")
+
+
+def test_it_says_what_the_study_asks(study_folder: Path) -> None:
+    write_question(study_folder, "Which cell | remembers?")
+    assert markdown(load_study(study_folder)).splitlines()[2] == r"*Which cell \| remembers?*"

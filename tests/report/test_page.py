@@ -16,6 +16,7 @@ import pytest
 
 from cellwise.compare.table import compare
 from cellwise.errors import CellwiseError
+from cellwise.records.question import write_question
 from cellwise.records.schema import View, save_view
 from cellwise.records.store import load_study
 from cellwise.report.page import columns_of_words, embedded_json, render_page, write_page
@@ -103,6 +104,14 @@ def test_plotly_is_inside_and_its_upload_button_is_off(study_folder: Path) -> No
     assert 'plotlyServerURL: ""' in drawing
     assert "Plotly.react(place, variant.data, layout, config)" in drawing
     assert drawing.count('"use strict"') == 1
+
+
+def test_the_page_says_what_the_study_asks(study_folder: Path) -> None:
+    assert "Which recurrent cell is better here" in page_of(study_folder).text
+    write_question(study_folder, "Which cell <b>remembers</b>?")
+    text = page_of(study_folder).text
+    assert "Which cell <b>remembers</b>?" in text
+    assert "Which recurrent cell is better here" not in text
 
 
 def test_every_place_has_its_figure(study_folder: Path) -> None:

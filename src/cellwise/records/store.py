@@ -18,6 +18,7 @@ import yaml
 
 from cellwise.errors import CellwiseError
 from cellwise.records.plain import read_json, readable
+from cellwise.records.question import read_question
 from cellwise.records.schema import RunInfo, Status, Summary, View, load_view
 
 _CONFIGURATION = re.compile(r"(?P<cell>.+)-(?P<identity>[0-9a-f]{8})")
@@ -85,6 +86,11 @@ class Study:
     def name(self) -> str:
         """The study's name, which is its folder's."""
         return self.path.resolve().name
+
+    @property
+    def question(self) -> str | None:
+        """What the study asks; None where its folder does not say."""
+        return read_question(self.path)
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

@@ -50,7 +50,8 @@ def write_markdown(study: Study, path: Path, across: Collection[Ground] = ()) ->
 def markdown(study: Study, across: Collection[Ground] = ()) -> str:
     """Return a study's comparison as Markdown (GitHub's tables), whatever runs are called."""
     finished = sum(run.status == "finished" for run in study.runs)
-    lines = [f"# {escaped(study.name)}", "", f"{finished} finished runs of {len(study.runs)}.", ""]
+    asked = [f"*{escaped(study.question)}*", ""] if study.question else []
+    lines = [f"# {escaped(study.name)}", "", *asked, f"{finished} finished runs of {len(study.runs)}.", ""]
     for line in not_compared(study, across):
         lines += [escaped(line), ""]
     for comparison in compare(study, across):
