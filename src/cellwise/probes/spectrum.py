@@ -106,7 +106,7 @@ def _table(keys: Sequence[str], both: Mapping[str, Measured], names: Mapping[str
     return Table(
         name="step_jacobian",
         title="One step's Jacobian before and after training",
-        question="Can a change of the state survive many steps? (A spectral radius near 1: yes.)",
+        question="Would a change of the state survive many steps like this one? (Spectral radius far below 1: no.)",
         columns=(
             Column("when"),
             Column("spectral radius"),
