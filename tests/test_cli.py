@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 from collections.abc import Callable
 from pathlib import Path
@@ -207,6 +208,30 @@ def test_a_page_that_would_take_the_markdowns_name_is_refused_at_once(
     out, err = capfd.readouterr()
     assert out == ""
     assert "give --out a name such as report.html" in err
+
+
+@pytest.mark.parametrize("out", ["", ".", "/"])
+def test_a_page_without_a_name_is_refused_at_once(out: str, make_study: Callable[..., Path], capfd: Capture) -> None:
+    assert typed("report", str(make_study("mine", 2, ("lstm", "gru"))), "--out", out) == 2
+    said, err = capfd.readouterr()
+    assert said == ""
+    assert "it is not a file; give --out a name such as report.html" in err
+
+
+def test_a_page_is_written_elsewhere_of_runs_that_lie_where_nobody_may_write(
+    make_study: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    folder = make_study("mine", 2, ("lstm", "gru"))
+
+    def refuse(study: object, path: Path) -> Path:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("cellwise.report.results.write_results", refuse)
+    assert typed("report", str(folder), "--out", str(tmp_path / "elsewhere" / "page.html")) == 0
+    assert f"Results: cannot write {folder / 'results.csv'}: Read-only file system" in capfd.readouterr().out
+    assert (tmp_path / "elsewhere" / "page.html").exists()
+    assert typed("report", str(folder)) == 2
+    assert f"cannot write {folder / 'results.csv'}: Read-only file system" in capfd.readouterr().err
 
 
 def test_the_lists_say_what_there_is(work: Path, capfd: Capture) -> None:

@@ -112,6 +112,10 @@ def test_a_study_tunes_chooses_on_validation_confirms_and_is_done_once(folder: P
     assert "7 runs: 7 finished" in capfd.readouterr().out
     assert typed("report", "runs/mine/tuning") == 0
     assert capfd.readouterr().out.startswith("Tuned: best validation mse of each cell, lower is better\n")
+    for asked in (("--out", "trials.html"), ("--across", "code"), ("--target", "3")):
+        assert typed("report", "runs/mine/tuning", *asked) == 2
+        assert "trials are no comparison" in capfd.readouterr().err
+    assert not (folder / "trials.html").exists()
     (folder / "runs" / "mine" / "tuning" / "search.json").unlink()
     assert typed("report", "runs/mine/tuning") == 2
     assert "its trials have not all ended; type `cellwise status runs/mine/tuning`" in capfd.readouterr().err

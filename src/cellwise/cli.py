@@ -106,7 +106,7 @@ def report(
     ] = None,
 ) -> None:
     """Compare the runs of a study: a table here, one HTML file that needs no network, Markdown and CSV."""
-    if not show_tuning(folder):
+    if not show_tuning(folder, alone=out is None and not across and target is None):
         show_report(folder, out, across, target)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cellwise.errors import CellwiseError, RunFailedError
 
 if TYPE_CHECKING:
+    from cellwise.records.store import Study
     from cellwise.sweep.launcher import Launcher
     from cellwise.sweep.plan import PlannedRun
     from cellwise.sweep.pool import Result, Watch
@@ -86,23 +87,29 @@ def run_two_phases(file: StudyFile, words: Sequence[str]) -> None:
         raise _failed([*failed, *broken], what, len(runs) - len(results))
 
 
-def show_tuning(folder: Path) -> bool:
+def show_tuning(folder: Path, *, alone: bool = True) -> bool:
     """Print what tuning found, where a folder is that of tuning: its trials are no comparison of cells.
 
     Args:
         folder: any study's.
+        alone: whether nothing was asked for that only a comparison has: a page, a target, what runs may differ in.
 
     Returns:
         Whether it is one of tuning.
 
     Raises:
-        CellwiseError: tuning has not ended.
+        CellwiseError: tuning has not ended, or more was asked for.
     """
     from cellwise.records.tuning import read_tuning
     from cellwise.report.tuning import render_tuning
 
     record = read_tuning(folder.resolve().parent) if (folder / "search.json").exists() else None
     if record is not None:
+        if not alone:
+            raise CellwiseError(
+                f"{folder} holds trials, and trials are no comparison: they have no page of their own; without --out, "
+                f"--across and --target they are listed, and the page of {folder.parent} shows them"
+            )
         render_tuning(record)
         print(f"Trials: {folder / 'trials.csv'}")
     elif (folder / "optuna.journal").exists():
@@ -135,7 +142,6 @@ def show_report(
     from cellwise.records.store import load_study
     from cellwise.report.markdown import beside, write_markdown
     from cellwise.report.page import write_page
-    from cellwise.report.results import write_results
     from cellwise.report.target import render_target
     from cellwise.report.terminal import render_terminal
 
@@ -154,7 +160,20 @@ def show_report(
         render_target(found, target, across=grounds)
     print(f"Page: {write_page(found, place, grounds, target)}")
     print(f"Markdown: {write_markdown(found, written, grounds)}")
-    print(f"Results: {write_results(found, folder / 'results.csv')}")
+    _write_results(found, folder / "results.csv", page_is_beside=out is None)
+
+
+def _write_results(found: Study, path: Path, *, page_is_beside: bool) -> None:
+    """Write the table of runs beside them; where the page went elsewhere they may lie where nobody may write."""
+    from cellwise.report.results import write_results
+
+    try:
+        print(f"Results: {write_results(found, path)}")
+    except OSError as error:
+        said = f"cannot write {path}: {error.strerror}"
+        if page_is_beside:
+            raise CellwiseError(said) from error
+        print(f"Results: {said}")
 
 
 def say_how_to_sync(runs: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:

@@ -93,6 +93,16 @@ def test_the_length_of_training_is_a_budget(add: Add, study: Callable[[], Study]
     assert len(compare(study())) == 2
 
 
+def test_a_run_whose_configuration_is_lost_is_of_the_budget_of_its_other_seeds(
+    add: Add, study: Callable[[], Study], tmp_path: Path
+) -> None:
+    for cell, scores in (("gru", SCORES), ("rnn", WORSE)):
+        add(cell, scores, config={"trainer": {"max_steps": 100}})
+    (lost,) = tmp_path.rglob(f"gru-*/seed-{min(SCORES)}/config.yaml")
+    lost.unlink()
+    assert len(compare(study())) == 1
+
+
 def test_runs_on_the_same_data_and_code_say_nothing(add: Add, study: Callable[[], Study]) -> None:
     add("gru", SCORES)
     add("rnn", WORSE)

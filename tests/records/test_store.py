@@ -67,6 +67,14 @@ def test_replaced_runs_and_foreign_files_are_left_out(troubled_folder: Path) -> 
     )
 
 
+def test_of_many_foreign_folders_in_one_the_first_is_named_and_the_others_are_counted(study_folder: Path) -> None:
+    for number in range(40):
+        (study_folder / "lstm-deadbeef" / f"part-{number:02}").mkdir(parents=True)
+    assert load_study(study_folder).ignored == (
+        "lstm-deadbeef/part-00 and 39 more in lstm-deadbeef: not named seed-<number>",
+    )
+
+
 def test_a_folder_without_a_record_is_a_failed_run(study_folder: Path) -> None:
     (study_folder / "gru-0123abcd" / "seed-9").mkdir()
     empty = by_name(load_study(study_folder))["gru", 9]

@@ -242,6 +242,10 @@ def test_runs_of_two_tasks_have_two_sections(
     links = [a["href"] for t, a in page.elements if t == "a"]
     assert links[:5] == ["#contents", "#adding-mse", "#language-perplexity", "#over-tasks", "#provenance"]
     assert "over-tasks-profiles" in page.figures()  # of gru, which ran in both
+    runs = render_page(load_study(study_folder)).partition('<table id="runs">')[2].partition("</table>")[0]
+    rows = [row for row in runs.split("<tr ") if "gru-99999999/seed-0" in row]
+    assert [("<td>adding, mse</td>" in row, "<td>language, perplexity</td>" in row) for row in rows] == [(True, False)]
+    assert runs.count("<td>language, perplexity</td>") == runs.count("<tr ") - 1
 
 
 def test_tasks_without_a_common_scale_are_not_averaged(

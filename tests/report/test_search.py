@@ -261,6 +261,13 @@ def test_where_importance_is_not_known_the_reason_is_given(tmp_path: Path) -> No
     assert panel.note == "Not known of lstm (2 trials finished, and 8 are the least that say anything)."
 
 
+def test_a_reason_that_several_cells_share_is_given_once(tmp_path: Path) -> None:
+    tried = {"lstm": [made_up(0), made_up(1)], "gru": [made_up(0), made_up(1)], "rnn": [made_up(0)]}
+    write_search(tmp_path, tried)
+    note = shown(tmp_path)["Which setting matters"].note
+    assert note.startswith("Not known of lstm, gru (2 trials finished, and 8 are the least that say anything); rnn (1 ")
+
+
 def test_the_table_counts_what_became_of_trials_and_shows_what_was_chosen(folder: Path) -> None:
     panel = shown(folder)["Trials"]
     table = [dict(zip(panel.heading, row, strict=True)) for row in panel.rows]

@@ -67,7 +67,14 @@ def test_of_two_overrides_the_last_counts() -> None:
         (["logger=tb"], "unknown logger 'tb'; allowed: csv, none, tensorboard, wandb"),
         (["logger=[wandb,tb]"], "unknown logger 'tb'; allowed: csv, none, tensorboard, wandb"),
         (["logger=[]"], "logger=[] is no choice; logger is one of: csv, none, tensorboard, wandb"),
-        (["logger=csv", "logger.wandb.mode=x"], "unknown key in 'logger' 'wandb'; allowed: csv"),
+        (["logger=csv", "logger.wandb.mode=x"], "unknown key in 'logger' 'wandb'; allowed: csv; "
+         "type 'logger=[csv,wandb]' logger.wandb.mode=x"),
+        (["logger.wandb.mode=online"], "unknown key in 'logger' 'wandb'; allowed: none; "
+         "type logger=wandb logger.wandb.mode=online"),
+        (["logger=wandb", "logger.mode=online"], "unknown key in 'logger' 'mode'; allowed: wandb; "
+         "type logger=wandb logger.wandb.mode=online"),
+        (["logger.wandb=online"], "unknown key in 'logger' 'wandb'; allowed: none; type logger=wandb"),
+        (["probe.kind=light"], "probe has no keys, so probe.kind is none; type probe=..."),
         (["logger=[csv,wandb]", "logger.wandb.mod=x"], "unknown key in 'logger.wandb' 'mod'; did you mean 'mode'? "),
         (["cell=null"], "cell=null is no choice; cell is one of: "),
         (["optim=[adam]"], "optim=[adam] is no choice; optim is one of: adam, adamw, sgd"),

@@ -98,7 +98,8 @@ def differences(facts: Sequence[Facts], grounds: Iterable[Ground]) -> list[str]:
 
 def _facts(configuration: Configuration, runs: Sequence[RunRecord]) -> Facts:
     known = {run.seed: run.info for run in runs if run.info is not None}
-    config = runs[0].config  # all settings but the seed are part of the identity, so one run of it has them
+    # All settings but the seed are part of the identity, so any run that still has them will do.
+    config = next((run.config for run in runs if run.config), {})
     trainer = config.get("trainer") or {}
     trained = {key: trainer[key] for key in _BUDGET_OF_TRAINER if trainer.get(key) is not None}
     sized = [str(config["budget"])] if config.get("budget") else []

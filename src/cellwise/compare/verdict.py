@@ -187,8 +187,8 @@ def _nothing_here(
     pick = max if scale.direction == "min" else min
     name, floor = pick(known.items(), key=lambda item: item[1])
     n, smallest, corrected = _smallest(differences)
-    room = abs(floor - scored[0].mean)
-    if smallest <= room:
+    room = floor - scored[0].mean if scale.direction == "min" else scored[0].mean - floor
+    if smallest <= room or room <= 0:  # where no cell beats any floor, cells may be as far apart as they like
         return ""
     return (
         f"{n} seeds separate nothing here: at the scatter typical here two cells would have to differ by about "

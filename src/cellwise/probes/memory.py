@@ -113,7 +113,7 @@ def _half_lives(kept: Mapping[str, Tensor], place: Place) -> Curves:
     return Curves(
         name=f"half_life{place.name}",
         title=f"Half-life of the units before and after training{place.words}",
-        question="After how many steps has a unit forgotten half of what it held, and did training lengthen it?",
+        question="By its gate alone, at its mean rate: after how many steps has a unit lost half of what it held?",
         x=Axis("units, those that forget fastest first", "%", least=0.0, most=100.0),
         y=Axis("half-life", "steps", "log", most=LONGEST),
         series=tuple(series),

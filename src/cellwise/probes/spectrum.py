@@ -88,7 +88,7 @@ def _curves(singular: Mapping[str, Tensor], place: Place) -> Curves:
         name=f"singular_values{place.name}",
         title=f"Singular values of one step's Jacobian before and after training{place.words}",
         question="In how many directions does a step keep a change of the state (1), shrink it or blow it up?",
-        x=Axis("singular value, largest first"),
+        x=Axis("rank of the singular value, largest first"),
         y=Axis("singular value", "", "log"),
         series=tuple(series),
         about="cell",
@@ -106,7 +106,7 @@ def _table(keys: Sequence[str], both: Mapping[str, Measured], names: Mapping[str
     return Table(
         name="step_jacobian",
         title="One step's Jacobian before and after training",
-        question="Can a change of the state survive many steps? (A spectral radius near 1: yes.)",
+        question="Would a change of the state survive many steps like this one? (Spectral radius far below 1: no.)",
         columns=(
             Column("when"),
             Column("spectral radius"),

@@ -26,6 +26,7 @@ _SEED = re.compile(r"seed-(?P<seed>\d+)")
 _SHORT = 300
 _TOO_MANY_DIGITS = re.compile(rb"[0-9]{300}")  # of a whole number that no float can hold
 _REPLACED = re.compile(r"seed-\d+\.replaced-\d+")
+_MOST_UNNAMED = 3  # folders of one configuration that are named one by one
 
 
 @dataclass(frozen=True)
@@ -238,7 +239,7 @@ def _find_seeds(
         paths = sorted(configuration.iterdir())
     except OSError as error:  # removed since it was listed, or somebody else's
         return [], [f"{configuration.name}: {error.strerror}"]
-    runs, ignored = [], []
+    runs, ignored, unnamed = [], [], []
     for path in paths:
         name, seed = f"{configuration.name}/{readable(path.name)}", _SEED.fullmatch(path.name)
         if not path.is_dir() or _REPLACED.fullmatch(path.name):
@@ -248,8 +249,11 @@ def _find_seeds(
         elif seed:
             runs.append(RunFolder(path, cell, identity, int(seed["seed"])))
         else:
-            ignored.append(f"{name}: not named seed-<number>")
-    return runs, ignored
+            unnamed.append(name)
+    if len(unnamed) > _MOST_UNNAMED:  # something else altogether, with a name like a configuration's
+        more = f"{unnamed[0]} and {len(unnamed) - 1} more in {configuration.name}"
+        return runs, [*ignored, f"{more}: not named seed-<number>"]
+    return runs, [*ignored, *(f"{name}: not named seed-<number>" for name in unnamed)]
 
 
 def read_run(of: RunFolder) -> RunRecord:

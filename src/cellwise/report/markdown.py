@@ -24,8 +24,10 @@ def beside(page: Path) -> Path:
     """Return the Markdown file that belongs to a page: of the same name, in the same folder.
 
     Raises:
-        CellwiseError: the page itself is called so.
+        CellwiseError: the page itself is called so, or has no name.
     """
+    if not page.name:
+        raise CellwiseError(f"cannot write {page}: it is not a file; give --out a name such as report.html")
     if page.suffix.lower() == ".md":
         raise CellwiseError(
             f"{page} is for the HTML page; give --out a name such as report.html, report.md goes beside it"

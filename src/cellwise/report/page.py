@@ -92,7 +92,7 @@ def page_script() -> Markup:
 def page_content(study: Study, across: Collection[Ground] = (), target: float | None = None) -> Content:
     """Return what a study's page shows; the rest of the page is the same for every study and moment."""
     shown = sections(study, across, target)
-    runs = listed(study, [section.comparison.group for section in shown.each])
+    runs = listed(study, [comparison.group for comparison in shown.comparisons])
     colours = labels_of(shown.each)
     for one in runs:
         colours.setdefault(one.label, "")
@@ -102,6 +102,7 @@ def page_content(study: Study, across: Collection[Ground] = (), target: float | 
         refusals=not_compared(study, across),
         runs=runs,
         labels=set(colours),
+        kinds={run.path: kind.title for kind in shown.comparisons for run in kind.group.runs},
         records=embedded_json(run_records(study, runs, colours)),
     )
     return Content(Markup(html), page_figures(shown.panels))

@@ -196,10 +196,13 @@ def _importance(trials: Trials, axes: Sequence[TunedAxis]) -> Panel | None:
     tuned = trials.searched.record.tuned
     known = [(each.label, each.importance) for each in tuned if each.importance is not None]
     question = "Which setting decides how well a cell does?"
-    missing = [f"{each.label} ({each.importance_missing or 'no reason is recorded'})" for each in tuned]
-    missing = [said for said, each in zip(missing, tuned, strict=True) if each.importance is None]
+    by_reason: dict[str, list[str]] = {}
+    for each in tuned:
+        if each.importance is None:
+            by_reason.setdefault(each.importance_missing or "no reason is recorded", []).append(each.label)
+    missing = "; ".join(f"{', '.join(labels)} ({reason})" for reason, labels in by_reason.items())
     if not known or not axes:
-        return Panel("Which setting matters", question, note=f"Not known of {', '.join(missing)}.") if missing else None
+        return Panel("Which setting matters", question, note=f"Not known of {missing}.") if missing else None
     fewest = min(importance.trials for _, importance in known)
     note = (
         f"Functional ANOVA (Hutter, Hoos and Leyton-Brown 2014) of a random forest fitted to the finished trials, "
@@ -208,7 +211,7 @@ def _importance(trials: Trials, axes: Sequence[TunedAxis]) -> Panel | None:
         "for these ranges; a wider one makes its key matter more."
     )
     if missing:
-        note = f"{note} Not known of {', '.join(missing)}."
+        note = f"{note} Not known of {missing}."
     return Panel("Which setting matters", question, {"": importances(trials, known, axes)}, note=note)
 
 

@@ -66,6 +66,11 @@ class Sections:
     caveats: tuple[str, ...]
 
     @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """The comparisons, in the order of the page."""
+        return tuple(section.comparison for section in self.each)
+
+    @property
     def panels(self) -> tuple[Placed, ...]:
         """Every panel, in the order of the page."""
         parts = [*(part for section in self.each for part in section.parts), *self.shared]

@@ -169,12 +169,27 @@ def _unknown_key(error: ConfigCompositionException, parsed: list[Override]) -> C
     groups = [o.input_line for o in parsed if o.input_line and "." not in o.key_or_group and o.key_or_group != path[0]]
     node: Any = _composed_leniently(groups + [o for o in _choices(parsed) if o not in groups])
     for depth, part in enumerate(path):
-        if not isinstance(node, DictConfig) or part not in node:
-            where = ".".join(path[:depth])
-            allowed = list(node) if isinstance(node, DictConfig) else []
-            return unknown(f"key in {where!r}" if where else "key", part, [str(k) for k in allowed])
+        where = ".".join(path[:depth])
+        if not isinstance(node, DictConfig):
+            return CellwiseError(f"{where} has no keys, so {'.'.join(path)} is none; type {where}=...")
+        if part not in node:
+            hint = _of_a_file_not_chosen(path, parsed, list(node)) if where in _SEVERAL else ""
+            return unknown(f"key in {where!r}" if where else "key", part, [str(k) for k in node], hint)
         node = node[part]
     return CellwiseError(_one_line(error))
+
+
+def _of_a_file_not_chosen(path: Sequence[str], parsed: Sequence[Override], chosen: Sequence[Any]) -> str:
+    """What to type instead of a key whose file was not chosen, or that names no file: ``logger.mode=online``."""
+    group, part = path[0], path[1]
+    having = [name for name in _files(group) if part in (OmegaConf.select(_file(group, name), name) or ())]
+    name, key = (part, ".".join(path[2:])) if part in _files(group) else (having[0] if having else "", part)
+    if not name:
+        return ""
+    every = [str(each) for each in chosen if each != name] + [name]
+    choice = f"'{group}=[{','.join(every)}]'" if len(every) > 1 else f"{group}={name}"
+    typed = {o.key_or_group: (o.input_line or "").partition("=")[2] for o in parsed}
+    return f"type {choice}" + (f" {group}.{name}.{key}={typed.get('.'.join(path), '...')}" if key else "")
 
 
 def _choices(parsed: list[Override]) -> list[str]:
@@ -184,6 +199,10 @@ def _choices(parsed: list[Override]) -> list[str]:
 def _files(group: str) -> list[str]:
     """The choices that `conf/` has for a group; none where it is no group."""
     return sorted(path.stem for path in (resource_folder("conf") / group).glob("*.yaml"))
+
+
+def _file(group: str, name: str) -> Any:
+    return OmegaConf.load(resource_folder("conf") / group / f"{name}.yaml")
 
 
 def _composed_leniently(choices: list[str]) -> DictConfig:
