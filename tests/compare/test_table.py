@@ -141,6 +141,16 @@ def test_identical_scores_are_called_identical(compared: Callable[..., Compariso
     assert pair.sentence == "gru and lstm gave the same perplexity with every seed."
 
 
+@pytest.mark.parametrize(("seeds", "says"), [(3, False), (4, True)])
+def test_of_few_seeds_nobody_says_how_many_would_tell(
+    compared: Callable[..., Comparison], seeds: int, says: bool
+) -> None:
+    scores = [5.0, 6.3, 5.4, 6.1][:seeds]
+    (pair,) = compared({"gru-00000000": scores, "lstm-00000000": [*list(reversed(scores))[:-1], 7.0]}).verdict.pairs
+    assert ("would be needed to see the difference observed" in pair.sentence) == says
+    assert pair.sentence.endswith("with 3 seeds, too few to say how many would be needed.") == (not says)
+
+
 def test_a_difference_that_is_the_same_with_few_seeds_is_no_verdict(compared: Callable[..., Comparison]) -> None:
     (pair,) = compared({"gru-00000000": [5.0, 6.0], "lstm-00000000": [5.5, 6.5]}).verdict.pairs
     assert not pair.told_apart

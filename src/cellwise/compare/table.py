@@ -13,6 +13,7 @@ import numpy as np
 from cellwise.compare.bounds import least_value
 from cellwise.compare.comparable import Ground
 from cellwise.compare.coverage import worth
+from cellwise.compare.edges import said_of_ends
 from cellwise.compare.groups import Group, flat, group_runs, refusals
 from cellwise.compare.numbers import short
 from cellwise.compare.statistics import interquartile_mean, mean_interval
@@ -184,6 +185,8 @@ def compare_group(group: Group, record: TuningRecord | None = None, left_out: st
     scale = Scale(group.objective, unit, direction)
     tuning, fair = _tuning(group, record)
     verdict = judge([Scores(row.label, row.values) for row in rows], scale, floors, tuning)
+    if record is not None and (said := said_of_ends(record, _one_each(group))):
+        verdict = verdict.with_caveat(said)
     if left_out:
         verdict = verdict.with_caveat(left_out)
     if record is None and (said := unequal_tries(_one_each(group))):

@@ -20,6 +20,9 @@ ALPHA = 0.05
 POWER = 0.8
 # Beyond this the exact number is of no use: nobody runs it.
 MOST_SEEDS_NAMED = 1000
+FEWEST_TO_PLAN_BY = 4
+"""Below so many seeds the scatter is not known well enough to say how many seeds would tell."""
+
 UNTUNED = "All cells ran with the same settings and none was tuned: a tuned comparison may come out otherwise."
 
 
@@ -157,6 +160,8 @@ def _undecided(other: Scores, d: Difference, scale: Scale, pairs: int) -> str:
         still = (
             f"is ahead of {other.label} by the same {short(abs(d.mean))} with each of {d.n} seeds, too few to be sure"
         )
+    if d.sd > 0 and d.n < FEWEST_TO_PLAN_BY:
+        return f"{still}, too few to say how many would be needed."
     return f"{still}; {needed} would be needed to see {observed}."
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import stdev
 from typing import Any
 
+from cellwise.compare.edges import EDGE
 from cellwise.compare.numbers import short
 from cellwise.records.store import Study
 from cellwise.records.trials import read_searched
@@ -15,7 +16,7 @@ from cellwise.report.overlay import Panel
 from cellwise.report.parallel import parallel_coordinates
 from cellwise.report.search_figures import LEVEL, expected_best, expected_curve, importances, sensitivity
 from cellwise.report.trial_look import FATES, Trials, fate, trials_of
-from cellwise.report.tuned_axis import EDGE, TunedAxis, setting_said, tuned_axes
+from cellwise.report.tuned_axis import TunedAxis, setting_said, tuned_axes
 
 _EDGE = f"{100 * EDGE:g} %"
 _MOST_BANDS = 4  # in one figure; more hide each other

@@ -8,18 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from cellwise.compare.edges import End, end_of, place_of
 from cellwise.compare.numbers import short
 from cellwise.records.tuning import Choice, Setting, Tuned
 from cellwise.report.theme import literal
 from cellwise.report.traces import numbers
 from cellwise.settings import typed
 
-EDGE = 0.05  # the outer twentieth of a range, at either end
 _FEWEST_TICKS = 4
 _MOST_TICKS = 8
-_FEW_FOR_AN_END = 3  # of listed numbers, below which each is an end
 
 
 @dataclass(frozen=True)
@@ -38,14 +37,7 @@ class TunedAxis:
 
     def place(self, setting: Setting) -> float | None:
         """Return where a setting lies, 0 to 1; None where it is none of what could be chosen."""
-        if self.choice.values:
-            words = [typed(value) for value in self.choice.values]
-            return (words.index(typed(setting)) + 0.5) / len(words) if typed(setting) in words else None
-        if isinstance(setting, bool) or not isinstance(setting, int | float):
-            return None
-        scaled = self._scaled(float(setting))
-        low, high = self._scaled(self.choice.low or 0.0), self._scaled(self.choice.high or 0.0)
-        return None if scaled is None or low is None or high is None else (scaled - low) / ((high - low) or 1.0)
+        return place_of(self.choice, setting)
 
     def said(self, setting: Setting) -> str:
         """Return a setting with all the digits that a search gives it."""
@@ -90,39 +82,15 @@ class TunedAxis:
             found |= {"tickvals": numbers(values), "ticktext": [text for _, text in texts]}
         return found
 
-    def edge(self, setting: Setting) -> Literal["low", "high", ""]:
-        """Return at which end of what could be chosen a setting lies; "" where at none, or at one with nothing beyond.
-
-        Below 0, and below 1 of whole numbers, there is mostly nothing to choose.
-        """
-        if isinstance(setting, bool) or not isinstance(setting, int | float):
-            return ""
-        nothing_below = (0, 1) if isinstance(setting, int) else (0,)
-        if self.choice.values:
-            listed = sorted({v for v in self.choice.values if isinstance(v, int | float) and not isinstance(v, bool)})
-            if len(listed) < max(_FEW_FOR_AN_END, len(self.choice.values)):
-                return ""
-            low, high = setting == listed[0], setting == listed[-1]
-            return "high" if high else "low" if low and listed[0] not in nothing_below else ""
-        place = self.place(setting)
-        if place is None:
-            return ""
-        low = place <= EDGE and (self.choice.low or 0.0) not in nothing_below
-        high = place >= 1 - EDGE
-        return "high" if high else "low" if low else ""
+    def edge(self, setting: Setting) -> End:
+        """Return at which end of what could be chosen a setting lies, see `cellwise.compare.edges`."""
+        return end_of(self.choice, setting)
 
     def range_said(self) -> str:
         """Return what could be chosen in words: `0.0001 to 0.1`, or the values."""
         if self.choice.values:
             return ", ".join(typed(value) for value in self.choice.values)
         return f"{plain_number(self.choice.low or 0.0)} to {plain_number(self.choice.high or 0.0)}"
-
-    def _scaled(self, value: float) -> float | None:
-        if self.choice.log:
-            return math.log(value) if value > 0 else None
-        if self.choice.log_of_one_minus:
-            return -math.log1p(-value) if value < 1 else None
-        return value
 
 
 def tuned_axes(tuned: Sequence[Tuned]) -> tuple[TunedAxis, ...]:
