@@ -1,8 +1,8 @@
 """The step fused: any cell at the speed of its products, with nothing written per cell.
 
 The cell's own step runs with its products cut out (`cut`); what is left is pointwise, is traced with its derivative
-(`graphs`) and compiled (`compiled`). The loop (`tape`) runs the products itself, last product first on the way back, and
-makes each weight gradient one product over all steps. The factorisation is that of FlashRNN (Poeppel et al. 2024,
+(`graphs`) and compiled (`compiled`). The loop (`tape`) runs the products itself, last product first on the way back,
+and makes each weight gradient one product over all steps. The factorisation is that of FlashRNN (Poeppel et al. 2024,
 arXiv 2412.07752): the driver owns the products, the cell is a pointwise map; here that map is derived.
 
 Second derivatives, forward derivatives, `vmap` and mixed precision are the reference's.

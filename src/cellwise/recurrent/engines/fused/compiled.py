@@ -41,11 +41,13 @@ def compiler_at_hand(device: str) -> bool:
     """Whether graphs can be compiled for a device; says once what is slower where they can't."""
     if device != "cpu":
         return True
-    from torch._inductor.cpp_builder import get_cpp_compiler
-    from torch._inductor.exc import InvalidCxxCompiler
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from torch._inductor import cpp_builder
+        from torch._inductor.exc import InvalidCxxCompiler
 
     try:
-        get_cpp_compiler()
+        cpp_builder.get_cpp_compiler()
     except InvalidCxxCompiler:
         warnings.warn(
             "no C++ compiler is at hand, so the fused engine runs operator by operator: about as fast as the "
@@ -68,7 +70,9 @@ def compiling(wanted: bool) -> Iterator[None]:
 
 
 def _compiled(graph: torch.fx.GraphModule, examples: Sequence[Tensor]) -> Call:
-    from torch._inductor import standalone_compile
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # inductor imports what torch itself has deprecated
+        from torch._inductor import standalone_compile
 
-    artifact: Call = standalone_compile(graph, list(examples), dynamic_shapes="from_example_inputs")
+        artifact: Call = standalone_compile(graph, list(examples), dynamic_shapes="from_example_inputs")
     return artifact

@@ -1,8 +1,8 @@
 """A cell's step with its products cut out: their results go in, their operands come out; what is left is pointwise.
 
-The step runs under its conditions (`Conditions`: lengths, resets, masks, zoneout), which are part of what is left. It is
-called with a `U` that multiplies nothing: it hands over the result it was given, or, where there is none yet, ends the
-step there, because what follows can't be known.
+The step runs under its conditions (`Conditions`: lengths, resets, masks, zoneout), which are part of what is left. It
+is called with a `U` that multiplies nothing: it hands over the result it was given, or, where there is none yet, ends
+the step there, because what follows can't be known.
 """
 
 from __future__ import annotations

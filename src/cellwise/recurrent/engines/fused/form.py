@@ -132,7 +132,7 @@ class Form:
 
     @cached_property
     def learned_names(self) -> tuple[str, ...]:
-        """Those constants that get a gradient, but for part biases, whose gradient is that of their products' results."""
+        """Those constants that get a gradient of their own; a part bias has that of its product's result."""
         return tuple(name for name in self.constant_names if name.startswith(("parameter:", "fresh:")))
 
     def shares(self, given: Ingredients) -> dict[str, Tensor]:

@@ -109,7 +109,7 @@ def backward(form: Form, stage: int) -> Stage:
         d_new = {name: given[f"d_new:{name}"] for name in states}
         if form.start is not None:
             d_new[form.start] = d_new[form.start] + given["later"]
-        _, pull = torch.func.vjp(step, *(given[name] for name in wanted))
+        pull = torch.func.vjp(step, *(given[name] for name in wanted))[1]
         cotangents = (given["d_output"], *d_new.values(), *(given[f"d_operand:{name}"] for name in products[stage:]))
         gradients = dict(zip(wanted, pull(cotangents), strict=True))
         if not ends:

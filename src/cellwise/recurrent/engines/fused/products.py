@@ -46,7 +46,8 @@ def known(map_: LinearMap) -> bool:
 
 def _has_inner_product(like: Tensor) -> bool:
     """Whether oneDNN's inner product is at hand for a tensor."""
-    return like.device.type == "cpu" and like.dtype == torch.float32 and torch.backends.mkldnn.is_available()
+    there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return there and like.device.type == "cpu" and like.dtype == torch.float32
 
 
 class _DenseProduct:

@@ -114,7 +114,7 @@ class Tape:
             columns.append(repeat(rows) if isinstance(rows, Tensor) else rows[order])
         examples = [rows[0] if not isinstance(rows, repeat) else next(rows) for rows in columns]
         examples += [self._late(name) for name in stage.late]
-        return made(self.form, direction, number, stage, examples), zip(*columns)
+        return made(self.form, direction, number, stage, examples), zip(*columns, strict=False)  # some go on for ever
 
     def _late(self, name: str) -> Tensor:
         """A tensor of the shape of a product's result."""
@@ -240,5 +240,3 @@ class Gradients:
 def _known(product: Product | None) -> Product:
     assert product is not None  # `expressible` has looked
     return product
-
-
