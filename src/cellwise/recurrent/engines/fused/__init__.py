@@ -26,12 +26,10 @@ from cellwise.recurrent.engines.fused.tape import Tape
 from cellwise.recurrent.maps import LinearMap
 from cellwise.recurrent.weights import Weights
 
-_TRIAL_UNITS = 3
-
 
 def expressible(cell: Cell, recurrent_map: LinearMap) -> bool:
     """Whether a cell's step can be cut at its products: it calls each once, in order, whatever the numbers are."""
-    return known(recurrent_map) and look_at(cell, _TRIAL_UNITS) is not None
+    return known(recurrent_map) and look_at(cell) is not None
 
 
 def run(weights: Weights, x: Tensor, state: State, conditions: Conditions) -> tuple[Tensor, State]:
@@ -46,7 +44,7 @@ def run(weights: Weights, x: Tensor, state: State, conditions: Conditions) -> tu
 def form_of(given: Given) -> Form:
     """Return the form of a call."""
     cell, conditions = given.cell, given.conditions
-    seen = look_at(cell, _TRIAL_UNITS)
+    seen = look_at(cell)
     assert seen is not None
     first = next(iter(cell.products), None)
     as_it_is = conditions.resets is None and first not in conditions.operand_masks

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -109,11 +110,22 @@ class Seen(NamedTuple):
     start: str | None
 
 
-def look_at(cell: Cell, hidden: int) -> Seen | None:
-    """Try a step on tensors without numbers; None where it can't be cut: it looks at numbers, or calls as it likes."""
+_TRIAL = (2, 3)  # rows, units
+_seen: WeakKeyDictionary[Cell, Seen | None] = WeakKeyDictionary()
+
+
+def look_at(cell: Cell) -> Seen | None:
+    """Return what a step is like; None where it can't be cut: it looks at numbers, or calls products as it likes."""
+    if cell not in _seen:
+        _seen[cell] = _tried(cell)
+    return _seen[cell]
+
+
+def _tried(cell: Cell) -> Seen | None:
+    """What a step on tensors without numbers shows."""
 
     def empty(width: int = 1) -> Tensor:
-        return torch.empty(2, width * hidden, device="meta")
+        return torch.empty(_TRIAL[0], width * _TRIAL[1], device="meta")
 
     read: set[str] = set()
     called: list[tuple[str, Tensor]] = []
@@ -125,7 +137,7 @@ def look_at(cell: Cell, hidden: int) -> Seen | None:
         return {name: empty() for name in cell.products[product][0]}
 
     names = [*cell.extras, *(f"bias_{gate}" for gate in cell.step_biases)]
-    parameters = {name: torch.empty(hidden, device="meta") for name in names}
+    parameters = {name: torch.empty(_TRIAL[1], device="meta") for name in names}
     try:
         returned = cell.step(shares, products, state, parameters)
         check_returned(cell, returned, state)

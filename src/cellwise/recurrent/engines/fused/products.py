@@ -17,9 +17,9 @@ from cellwise.recurrent.maps import Convolution, Dense, LinearMap
 
 
 class Product(Protocol):
-    """A linear map with its weight: v -> weight v."""
+    """A linear map with its weight: v -> weight v, plus a bias where one is given."""
 
-    def __call__(self, v: Tensor) -> Tensor:
+    def __call__(self, v: Tensor, bias: Tensor | None = None) -> Tensor:
         """Return (..., out units) of v (..., in units)."""
         ...
 
@@ -57,8 +57,8 @@ class _DenseProduct:
         self._weight, self._inner = weight.detach(), _has_inner_product(weight)
         self._turned: Tensor | None = None
 
-    def __call__(self, v: Tensor) -> Tensor:
-        return self._multiplied(v, self._weight)
+    def __call__(self, v: Tensor, bias: Tensor | None = None) -> Tensor:
+        return self._multiplied(v, self._weight, bias)
 
     def back(self, d: Tensor) -> Tensor:
         if self._turned is None:  # once a call, not once a step
@@ -68,11 +68,11 @@ class _DenseProduct:
     def weight_gradient(self, d: Tensor, v: Tensor) -> Tensor:
         return d.reshape(-1, d.shape[-1]).t() @ v.reshape(-1, v.shape[-1])
 
-    def _multiplied(self, v: Tensor, weight: Tensor) -> Tensor:
+    def _multiplied(self, v: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         if self._inner:
-            found: Tensor = torch.ops.mkldnn._linear_pointwise(v, weight, None, "none", [], "")
+            found: Tensor = torch.ops.mkldnn._linear_pointwise(v, weight, bias, "none", [], "")
             return found
-        return F.linear(v, weight)
+        return F.linear(v, weight, bias)
 
 
 class _ConvolutionProduct:
@@ -83,9 +83,9 @@ class _ConvolutionProduct:
         size = weight.shape[-1]
         self._before, self._after = (size - 1) // 2, size // 2
 
-    def __call__(self, v: Tensor) -> Tensor:
+    def __call__(self, v: Tensor, bias: Tensor | None = None) -> Tensor:
         images = self._padded(_channels_first(v))
-        return _units_last(F.conv2d(images, self._weight, padding=self._padding), v.shape[:-3])
+        return _units_last(F.conv2d(images, self._weight, bias, padding=self._padding), v.shape[:-3])
 
     def back(self, d: Tensor) -> Tensor:
         images = _channels_first(d)

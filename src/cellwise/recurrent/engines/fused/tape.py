@@ -40,7 +40,8 @@ class Tape:
         self.time, self._lead = given.x.shape[0], tuple(given.x.shape[1:-1])
         maps = given.conditions.matrices.items()
         self._products: dict[str, Product] = {name: _known(product_of(given.recurrent_map, m)) for name, m in maps}
-        self.projected = given.project(given.x).contiguous()
+        self._input = _known(product_of(given.input_map, given.input_weight))
+        self.projected = self._projected().contiguous()
         self.results = {n: self._buffer(len(cell.products[n][0])) for n in form.products if not form.merges(n)}
         computed = form.products if form.start is None else form.products[1:]
         self.operands = {name: self._buffer(cell.products[name][1]) for name in computed}
@@ -91,6 +92,13 @@ class Tape:
         if form.start is not None:
             found[f"d_new:{form.start}"] += later[0]
         return Gradients(self, found)
+
+    def _projected(self) -> Tensor:
+        """The input's share of all steps, (time, batch, ..., gates * hidden)."""
+        given = self.given
+        if given.mapped != given.cell.gates:
+            return given.project(given.x)
+        return self._input(given.x.contiguous(), given.bias)
 
     def _running(self, d_output: Tensor, d_state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What the way back carries from step to step, or adds up, and room for what products take."""
@@ -188,7 +196,7 @@ class Gradients:
         pieces = dict(zip(cell.gates, d.chunk(len(cell.gates), dim=-1), strict=True)) if cell.gates else {}
         whole = given.mapped == cell.gates
         mapped = d if whole or not given.mapped else torch.cat([pieces[gate] for gate in given.mapped], dim=-1)
-        product = _known(product_of(given.input_map, given.input_weight))
+        product = tape._input
         x = weight = None
         if needed[0]:
             x = product.back(mapped) if given.mapped else given.x.new_zeros(given.x.shape)
