@@ -82,6 +82,7 @@ BAD = [
     ((*TRAIN, "-m", "--jobs", "0"), "Invalid value for '--jobs' / '-j': Input should be greater than or equal to 1"),
     ((*TRAIN, "runs_dir=file"), "can't write the run's folder file/default/lstm-"),
     ((*TRAIN, "study=a/b"), "study='a/b' must be a name without '/', for example study=my_question"),
+    ((*TRAIN, "probe=heavy"), "probe=heavy is not allowed; allowed: off, light, full"),
     ((*TRAIN, "trainer.engine=fast"), "trainer.engine=fast is not allowed; allowed: auto, reference, native"),
     (("train", "--sed", "1"), "No such option: --sed"),
     (("trian",), "No such command 'trian'"),
@@ -97,7 +98,7 @@ BAD = [
     (("check", "lstmm"), "unknown cell 'lstmm'; did you mean 'lstm'? allowed: "),
     (("data", "get", "penn"), "unknown data set 'penn'; allowed: ptb, timemachine, wikitext2"),
     (("data", "check", "ptb", "--data-dir", "data"), "data/ptb/ptb.train.txt is altered: expected sha256 fcea919f"),
-    (("bench", "speed"), "unknown bench 'speed'; allowed: layers, overhead, startup, trainer"),
+    (("bench", "speed"), "unknown bench 'speed'; allowed: layers, overhead, probes, startup, trainer"),
 ]  # fmt: skip
 
 
@@ -173,6 +174,8 @@ def test_a_study_of_ones_own_runs_and_compares_its_cells(tiny_words: list[str], 
     assert (work / "runs" / "mine" / "report.html").exists()
     assert typed("report", "runs/mine", "--out", "page.html") == 0
     assert (work / "page.html").exists()
+    assert (work / "page.md").read_text().startswith("# mine\n")
+    assert not (work / "results.csv").exists()  # it stays with the runs
     for path in (work / "runs").rglob("config.yaml"):
         assert "name: sgd" in path.read_text()
 
@@ -197,6 +200,15 @@ def test_a_report_compares_across_what_it_is_told_and_says_who_reached_a_target(
     assert "Not compared" not in (folder / "report.html").read_text()
 
 
+def test_a_page_that_would_take_the_markdowns_name_is_refused_at_once(
+    make_study: Callable[..., Path], capfd: Capture
+) -> None:
+    assert typed("report", str(make_study("mine", 2, ("lstm", "gru"))), "--out", "report.md") == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "give --out a name such as report.html" in err
+
+
 def test_the_lists_say_what_there_is(work: Path, capfd: Capture) -> None:
     assert typed("cells") == 0
     assert "coupled_lstm" in capfd.readouterr().out
@@ -211,7 +223,7 @@ def test_the_lists_say_what_there_is(work: Path, capfd: Capture) -> None:
 def test_help_names_every_command(capfd: Capture) -> None:
     assert typed("--help") == 0
     out = capfd.readouterr().out
-    for command in ("train", "study", "report", "cells", "check", "bench", "data"):
+    for command in ("train", "study", "report", "watch", "cells", "check", "bench", "data"):
         assert f"\n  {command} " in out
     assert typed() in (0, 2)  # nothing typed: the help again
     assert "Usage" in "".join(capfd.readouterr())

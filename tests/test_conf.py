@@ -13,6 +13,7 @@ import yaml
 from cellwise.cells.registry import cell_info
 from cellwise.errors import CellwiseError
 from cellwise.network.settings import SequenceSettings
+from cellwise.records.mirrors.settings import LOGGERS
 from cellwise.recurrent.options import LayerOptions
 from cellwise.resources import resource_folder
 from cellwise.sweep.compose import cell_node, compose_config
@@ -20,7 +21,7 @@ from cellwise.sweep.plan import plan
 from cellwise.tasks.language.sentences import Sentences
 from cellwise.tasks.language.settings import Modelling, NetworkSettings
 from cellwise.tasks.language.sources import OFFICIAL
-from cellwise.training.settings import LoggerSettings, OptimSettings, TrainerSettings, read
+from cellwise.training.settings import OptimSettings, TrainerSettings, read
 from cellwise.training.train import train
 
 CONF = resource_folder("conf")
@@ -101,11 +102,12 @@ def test_the_embedded_text_has_the_defaults_of_its_generator() -> None:
     assert yaml.safe_load((CONF / "data" / "sentences.yaml").read_text()) == {"name": "sentences", **vars(Sentences())}
 
 
-def test_the_task_and_the_mirror_say_the_defaults_of_their_settings() -> None:
+def test_the_task_and_the_mirrors_say_the_defaults_of_their_settings() -> None:
     task = yaml.safe_load((CONF / "task" / "language.yaml").read_text())["task"]
     assert task == dict(vars(Modelling()))
-    wandb = yaml.safe_load((CONF / "logger" / "wandb.yaml").read_text())
-    assert wandb == {**vars(LoggerSettings()), "name": "wandb"}
+    for name, settings in LOGGERS.items():
+        assert yaml.safe_load((CONF / "logger" / f"{name}.yaml").read_text()) == {name: vars(settings())}
+    assert {path.stem for path in (CONF / "logger").iterdir()} == {*LOGGERS, "none"}
 
 
 def test_the_smoke_trainer_is_the_cpu_trainer_but_short() -> None:
@@ -135,6 +137,7 @@ def test_a_cell_has_the_defaults_of_its_constructor(cell: str) -> None:
 
 def test_what_nothing_chooses_is_an_lstm_on_embedded_text() -> None:
     config = compose_config([])
-    chosen = {group: config[group]["name"] for group in ("cell", "task", "data", "optim", "logger")}
-    assert chosen == {"cell": "lstm", "task": "language", "data": "sentences", "optim": "adam", "logger": "none"}
+    chosen = {group: config[group]["name"] for group in ("cell", "task", "data", "optim")}
+    assert chosen == {"cell": "lstm", "task": "language", "data": "sentences", "optim": "adam"}
+    assert config["logger"] == {}
     read(config)

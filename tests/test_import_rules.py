@@ -102,7 +102,18 @@ def test_comparison_report_and_records_import_no_torch_lightning_hydra_or_pandas
     forbidden = {"torch", "torchmetrics", "pandas", *LIGHTNING, *HYDRA}
     rooms = inside("compare/", "report/", "records/")
     assert breaking(rooms, lambda what: what.split(".")[0] in forbidden) == []
-    assert breaking(lambda name: name != "records/wandb.py", lambda what: what.split(".")[0] == "wandb") == []
+
+
+def test_each_mirror_is_imported_by_who_asks_for_it_alone() -> None:
+    """What W&B and TensorBoard need is in the files of theirs, which only the function that opens them imports."""
+
+    def elsewhere(package: str, place: str) -> list[str]:
+        return breaking(lambda name: not name.startswith(place), lambda what: what.split(".")[0] == package)
+
+    assert elsewhere("wandb", "records/mirrors/wandb") == elsewhere("tensorboard", "records/mirrors/tensorboard") == []
+    assert elsewhere("PIL", "records/mirrors/") == []
+    assert not loaded("import cellwise.records.mirrors.attach") & {"wandb", "tensorboard", "PIL", "plotly", "torch"}
+    assert not loaded("import cellwise.records.mirrors.tensorboard") & {"wandb", "tensorflow", "plotly", "torch"}
 
 
 def test_comparison_imports_numpy_and_scipy_alone_of_third_parties() -> None:
@@ -199,6 +210,7 @@ def loaded(code: str, cwd: Path | None = None) -> set[str]:
         "import cellwise; cellwise.cell_names(); cellwise.cell_info('lstm'); cellwise.register_cell; cellwise.Cell",
         "import cellwise.records.store, cellwise.records.schema, cellwise.records.writer, cellwise.records.identity",
         "import cellwise.compare.table, cellwise.report.page, cellwise.report.terminal",
+        "import cellwise.report.watch",
         "import cellwise.tasks, cellwise.data.get, cellwise.tasks.language.settings, cellwise.training.settings",
         "import cellwise.network.settings",
         "from cellwise.sweep.plan import plan; plan(['cell=gru,lstm', 'seed=0,1'])",
@@ -240,6 +252,10 @@ def test_every_command_but_train_and_check_imports_no_torch(
     found = set(done.stdout.splitlines()[-1].split())
     assert "cellwise" in found
     assert not found & {"torch", "torchmetrics", "wandb", *LIGHTNING}
+
+
+def test_what_serves_the_live_page_is_imported_for_it_alone() -> None:
+    assert not loaded("import cellwise.cli, cellwise.report.page, cellwise.records.follow") & {"starlette", "uvicorn"}
 
 
 def test_a_sweep_imports_torch_in_its_children_alone(tiny_words: list[str], tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ def test_a_study_tunes_chooses_on_validation_confirms_and_is_done_once(folder: P
             assert json.loads((run / "summary.json").read_text())["cell"] == tuned.cell
     page = (folder / "runs" / "mine" / "report.html").read_text()
     assert "Each cell was tuned alike" in page
+    assert ">Which?<" in page
 
     assert typed("study", "mine") == 0
     out, err = capfd.readouterr()

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from cellwise.errors import CellwiseError, RunFailedError
-from cellwise.studies import run_sweep, run_two_phases, show_report, show_tuning
+from cellwise.studies import run_sweep, run_two_phases, say_how_to_sync, show_report, show_tuning
 
 app = typer.Typer(
     name="cellwise",
@@ -56,6 +56,7 @@ def train(
         outcome = train_one(runs[0].config, progress=bar.row)
     print(f"{runs[0].label}: {outcome.note}")
     print(f"record: {outcome.folder}")
+    say_how_to_sync([(outcome.folder, runs[0].config)])
 
 
 @app.command()
@@ -71,6 +72,7 @@ def study(
 
     Finished runs are skipped; `tune.trials=8` and the like change a study of two phases.
     """
+    from cellwise.records.question import write_question
     from cellwise.sweep.plan import plan
     from cellwise.sweep.study import is_of_phases, load_study_file, study_names
 
@@ -86,13 +88,16 @@ def study(
         run_two_phases(file, words)
         return
     runs = plan([f"study={file.name}", *file.overrides, *words], file.sweep)
+    write_question(runs[0].folder.parents[1], file.question)
     run_sweep(runs, runs.launcher)
 
 
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="A study's folder of runs, for example runs/demo.")],
-    out: Annotated[Path | None, typer.Option(help="The HTML file; default: report.html in the folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The HTML file, Markdown beside it; default: report.html in the folder.")
+    ] = None,
     across: Annotated[
         str, typer.Option(help="Compare all the same though these differ: data, budget, code; comma-separated.")
     ] = "",
@@ -100,7 +105,7 @@ def report(
         float | None, typer.Option(help="Tell too which cell's validation was first at this value or better.")
     ] = None,
 ) -> None:
-    """Compare the runs of a study: a table here, and one HTML file that needs no network."""
+    """Compare the runs of a study: a table here, one HTML file that needs no network, Markdown and CSV."""
     if not show_tuning(folder):
         show_report(folder, out, across, target)
 
@@ -146,6 +151,24 @@ def status(folder: Annotated[Path, typer.Argument(help="A study's folder of runs
 
     for line in status_lines(folder):
         print(line)
+
+
+@app.command()
+def watch(
+    folder: Annotated[Path, typer.Argument(help="A study's folder of runs, or the folder that holds studies: runs.")],
+    host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 lets others in, without a password.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="0: any free one; default: a free one from 8008 on.")
+    ] = None,
+    across: Annotated[str, typer.Option(help="As of report: data, budget, code.")] = "",
+    open_browser: Annotated[bool, typer.Option("--open", help="Open it in the browser, too.")] = False,
+) -> None:
+    """Show the page of a study live in the browser, on this machine alone unless told; Ctrl-C ends it."""
+    from cellwise.report.watch import serve
+
+    serve(folder, host, port, across, open_browser=open_browser)
 
 
 @app.command()
@@ -236,15 +259,15 @@ def clean(
 
 @app.command()
 def bench(
-    what: Annotated[str | None, typer.Argument(help="startup, overhead, trainer or layers; default: all.")] = None,
+    what: Annotated[str | None, typer.Argument(help="startup, overhead, trainer, probes, layers; none: all.")] = None,
 ) -> None:
-    """Measure what is promised: start-up, cost of a run, the Trainer's overhead, cells x engines x shapes."""
+    """Measure what is promised: start-up, a run, the Trainer's overhead, probes, cells x engines x shapes."""
     import importlib
     import warnings
 
     from cellwise.errors import unknown
 
-    parts = ("startup", "overhead", "trainer", "layers")
+    parts = ("startup", "overhead", "trainer", "probes", "layers")
     if what is not None and what not in parts:
         raise unknown("bench", what, parts)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own, see training.train

@@ -5,10 +5,10 @@ Imports what it needs when it is called, as the commands do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cellwise.errors import CellwiseError, RunFailedError
 
@@ -36,6 +36,7 @@ def run_sweep(runs: Sequence[PlannedRun], launcher: Launcher) -> None:
         print(f"`cellwise status {study}` tells how far they are; the same command with launcher.wait=true waits")
         return
     show_report(study, None, missing_is_error=not failed)
+    _say_how_to_sync(results)
     if failed:
         raise _failed(failed, f"{len(failed)} of {len(runs)} runs failed", len(runs) - len(results))
 
@@ -51,6 +52,7 @@ def run_two_phases(file: StudyFile, words: Sequence[str]) -> None:
         CellwiseError: see `cellwise.sweep.tuning.Tuning`.
         RunFailedError: naming trials and runs that failed; the others are compared.
     """
+    from cellwise.records.question import write_question
     from cellwise.report.tuning import render_tuning
     from cellwise.sweep.choice import confirming, write_choice
     from cellwise.sweep.search import Search
@@ -58,10 +60,11 @@ def run_two_phases(file: StudyFile, words: Sequence[str]) -> None:
     from cellwise.sweep.tuning import Tuning
 
     tuning = Tuning(file, words)
+    write_question(tuning.folder, file.question)
     with closing(Search(tuning)) as search:
         if ended := search.ended():
             print(f"{ended} of {tuning.trials} trials have ended before")
-        _execute(search, tuning.launcher, len(search), label=search.label, told=search.told, watch=search.watch)
+        tried = _execute(search, tuning.launcher, len(search), label=search.label, told=search.told, watch=search.watch)
         trials = search.trials()
     every = [(label, trial) for label, each in trials.items() for trial in each]
     failed = [f"{label} trial {trial.number}: {trial.error}" for label, trial in every if trial.state == "failed"]
@@ -72,10 +75,12 @@ def run_two_phases(file: StudyFile, words: Sequence[str]) -> None:
     what = f"{len(failed)} of {len(every)} trials failed"
     runs = confirming(tuning, record)
     if waiting or not runs:
+        _say_how_to_sync(tried)
         raise _failed(failed, what, waiting)
     results = _execute(PlanSource(runs), tuning.launcher, len(runs))
     broken = _failures(results)
     show_report(tuning.folder, None, missing_is_error=not broken)
+    _say_how_to_sync([*tried, *results])
     if failed or broken:
         what += f" and {len(broken)} of {len(runs)} runs" if broken else ""
         raise _failed([*failed, *broken], what, len(runs) - len(results))
@@ -117,9 +122,9 @@ def show_report(
 
     Args:
         folder: of the study.
-        out: the HTML file; `report.html` in the folder when None.
+        out: the HTML file, beside which the Markdown is written; `report.html` in the folder when None.
         across: what runs may differ in and be compared all the same, comma-separated.
-        target: of validation; which cell reached it first is printed too.
+        target: of validation; which cell reached it first is told too.
         missing_is_error: whether a folder without runs is one.
 
     Raises:
@@ -128,12 +133,15 @@ def show_report(
     from cellwise.compare.comparable import read_grounds
     from cellwise.compare.values import finite
     from cellwise.records.store import load_study
+    from cellwise.report.markdown import beside, write_markdown
     from cellwise.report.page import write_page
     from cellwise.report.results import write_results
     from cellwise.report.target import render_target
     from cellwise.report.terminal import render_terminal
 
     grounds = read_grounds(across)
+    place = out or folder / "report.html"
+    written = beside(place)
     finite([] if target is None else [target], "target")
     try:
         found = load_study(folder)
@@ -144,9 +152,26 @@ def show_report(
     render_terminal(found, across=grounds)
     if target is not None:
         render_target(found, target, across=grounds)
-    page = write_page(found, out or folder / "report.html", grounds)
-    print(f"Page: {page}")
+    print(f"Page: {write_page(found, place, grounds, target)}")
+    print(f"Markdown: {write_markdown(found, written, grounds)}")
     print(f"Results: {write_results(found, folder / 'results.csv')}")
+
+
+def say_how_to_sync(runs: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
+    """Print the one line that uploads what W&B wrote offline; nothing where there is none.
+
+    Args:
+        runs: folder and configuration of each.
+    """
+    from cellwise.records.mirrors.wandb_sync import sync_command
+
+    command = sync_command(folder for folder, config in runs if "wandb" in config["logger"])
+    if command is not None:
+        print(f"W&B: offline; to upload: {command}")
+
+
+def _say_how_to_sync(results: Sequence[Result]) -> None:
+    say_how_to_sync([(result.run.folder, result.run.config) for result in results])
 
 
 def _execute(

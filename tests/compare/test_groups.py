@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +79,15 @@ def test_where_no_setting_differs_the_code_does(tmp_path: Path) -> None:
 
 def test_a_name_that_says_enough_is_not_explained(tmp_path: Path) -> None:
     assert grouped(tmp_path, {"gru-00000000": gru("after"), "gru-11111111": gru("before")}).explained == {}
+
+
+def test_runs_under_way_are_with_what_they_measure_though_none_has_finished(
+    study_folder: Path, add_run: Callable[..., Path], made_up_run_info: Callable[..., dict[str, Any]]
+) -> None:
+    measured = {"task": "memory", "objective": "accuracy", "direction": "max", "unit": "%"}
+    for cell in ("gru", "lstm"):
+        add_run(study_folder / f"{cell}-99999999" / "seed-0", made_up_run_info(cell, 0, status="running", **measured))
+    language, memory = group_runs(load_study(study_folder))
+    assert (language.objective, memory.objective) == ("perplexity", "accuracy")
+    assert [(run.cell, run.identity) for run in memory.runs] == [("gru", "99999999"), ("lstm", "99999999")]
+    assert len(language.runs) == 25

@@ -39,6 +39,7 @@ def said(make_study: Callable[..., Path]) -> Callable[..., tuple[str, ...]]:
         if each:
             write_tuning(folder, TuningRecord("perplexity", "min", "", tuple(each)))
         (comparison,) = compare(load_study(folder))
+        assert comparison.fair == (comparison.verdict.caveats[0] == ALIKE)
         return comparison.verdict.caveats
 
     return caveats

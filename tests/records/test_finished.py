@@ -39,6 +39,20 @@ def test_the_note_says_that_the_code_has_changed_or_is_not_known(tmp_path: Path,
     assert finished_note(tmp_path) == CHANGED
 
 
+@pytest.mark.parametrize(
+    ("about", "probe", "told"), [("task", "light", True), ("cell", "full", False), ("task", "off", False)]
+)
+def test_the_note_says_that_the_inside_of_the_cell_was_not_looked_at(
+    tmp_path: Path, about: str, probe: str, told: bool
+) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({"code_sha256": code_sha256()}))
+    (tmp_path / "views").mkdir()
+    for name, content in (("one", f'{{"about": "{about}"}}'), ("older", "{}"), ("damaged", "{"), ("foreign", "[]")):
+        (tmp_path / "views" / f"{name}.json").write_text(content)
+    unseen = f"finished already, skipped; probe={probe} has no effect: it was not probed (again=true repeats it)"
+    assert finished_note(tmp_path, probe) == (unseen if told else SKIPPED)
+
+
 def test_a_run_whose_process_is_gone_is_marked(tmp_path: Path, made_up_run_info: Callable[..., dict[str, Any]]) -> None:
     path = tmp_path / "run.json"
     mark_ended(tmp_path, "failed", "killed")

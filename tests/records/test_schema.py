@@ -90,6 +90,7 @@ def test_a_run_that_has_only_started_knows_no_sizes_yet() -> None:
         "status": "running",
         "parameters": None,
         "flops_per_step": None,
+        "steps": None,
         "ended": None,
     }
     info = RunInfo.from_dict(plain)

@@ -103,3 +103,30 @@ def test_a_folder_above_or_below_a_study_is_answered_with_the_study(make_study: 
         with pytest.raises(CellwiseError) as caught:
             load_study(wrong)
         assert f"`cellwise report {folder}`" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("[" * 100_000, '{"schema": 1, "value": 1' + "0" * 400 + "}"),
+        *('{"schema": 1, "cell": "\\ud800"}', "\0", "null", '"\\'),
+    ],
+)
+def test_whatever_stands_in_a_record_becomes_its_error(study_folder: Path, content: str) -> None:
+    run = study_folder / "gru-0123abcd" / "seed-0"
+    for name in ("summary.json", "run.json"):
+        (run / name).write_text(content)
+        found = by_name(load_study(study_folder))["gru", 0]
+        assert found.status == "failed"
+        str(found.error).encode()
+    (run / "config.yaml").write_text("[" * 5000)
+    assert found.config == {}
+
+
+def test_halves_of_characters_become_question_marks(study_folder: Path) -> None:
+    """JSON may hold them, a page cannot."""
+    path = study_folder / "gru-0123abcd" / "seed-0" / "run.json"
+    path.write_text(path.read_text().replace('"cellwise train', '"\\ud83d cellwise train'))
+    found = by_name(load_study(study_folder))["gru", 0].info
+    assert found is not None
+    assert found.command.startswith("? cellwise train")

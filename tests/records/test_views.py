@@ -101,6 +101,23 @@ def test_the_files_of_schema_1_are_read_and_written_unchanged(kind: str, tmp_pat
     assert kind_of(examples()[kind]) == kind == json.loads(written.read_text())["kind"]
 
 
+def test_files_from_before_a_field_was_added_are_read_with_its_default(tmp_path: Path) -> None:
+    later = {"curves": ("about", "marks"), "heatmap": ("about", "words")}
+    for kind, fields in later.items():
+        path = save_view(examples()[kind], tmp_path)
+        plain = json.loads(path.read_text())
+        path.write_text(json.dumps({key: value for key, value in plain.items() if key not in fields}))
+        assert parts(load_view(path)) == parts(examples()[kind])
+
+
+def test_words_below_columns_and_dots_come_back_as_they_were_saved(tmp_path: Path) -> None:
+    axis, x = Axis("x"), np.arange(2)
+    heatmap = Heatmap("h", "T", "Why?", axis, axis, axis, x, x, np.zeros((2, 2)), about="cell", words=("the", "the"))
+    dots = Curves("d", "T", "Why?", axis, axis, (Series("units", x, x),), about="cell", marks="dots")
+    for view in (heatmap, dots):
+        assert parts(load_view(save_view(view, tmp_path))) == parts(view)
+
+
 def test_saving_leaves_no_partial_file(tmp_path: Path) -> None:
     save_view(examples()["curves"], tmp_path)
     save_view(examples()["curves"], tmp_path)
@@ -121,12 +138,21 @@ def test_shapes_that_disagree_are_refused() -> None:
         Series("s", x, x, low=x)
     with pytest.raises(ValueError, match="values have shape"):
         Heatmap("h", "", "", axis, axis, axis, x, x, np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="1 words for 3 columns"):
+        Heatmap("h", "", "", axis, axis, axis, x, x, np.zeros((3, 3)), words=("the",))
     with pytest.raises(ValueError, match="frames have shape"):
         Filmstrip("f", "", "", axis, axis, x, ("one",), np.zeros((2, 3, 4, 4)))
     with pytest.raises(ValueError, match="row 0"):
         Table("t", "", "", (Column("a"),), ((1, 2),))
     with pytest.raises(ValueError, match="2 weights for 1 token"):
         Text("t", "", "", axis, ("one",), np.zeros(2))
+    for words in (np.array(["a", "b", "c"]), np.array([1j, 2j, 3j]), np.zeros(3, "datetime64[s]")):
+        with pytest.raises(ValueError, match=r"y holds .*, expected numbers$"):
+            Series("s", x, words)
+        with pytest.raises(ValueError, match=r"samples of 'g' holds .*, expected numbers$"):
+            Distribution("d", "", "", axis, {"g": words})
+    with pytest.raises(ValueError, match=r"x holds complex128, expected numbers or words$"):
+        Series("s", np.array([1j]), np.arange(1))
     with pytest.raises(ValueError, match="dimensions"):
         Distribution("d", "", "", axis, {"g": np.zeros((2, 2))})
 
@@ -153,3 +179,20 @@ def test_a_damaged_view_is_one_line_that_names_the_file(tmp_path: Path) -> None:
     arrays.write_bytes(arrays.read_bytes()[:100])
     with pytest.raises(CellwiseError, match="not readable as arrays"):
         load_view(path)
+
+
+def test_arrays_that_are_cut_or_altered_anywhere_are_one_line_or_whole(tmp_path: Path) -> None:
+    path = save_view(examples()["heatmap"], tmp_path)
+    arrays = path.with_suffix(".npz")
+    whole = arrays.read_bytes()
+    refused = []
+    cut = [whole[:length] for length in range(0, len(whole), 7)]
+    altered = [whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :] for at in range(0, len(whole), 3)]
+    for content in [*cut, *altered, b"\0" * 500, b"\x93NUMPY\x01\x00"]:
+        arrays.write_bytes(content)
+        try:
+            load_view(path)
+        except CellwiseError as error:
+            refused.append(str(error))
+    assert not [line for line in refused if "\n" in line]
+    assert len(refused) > 0.7 * len(cut + altered)

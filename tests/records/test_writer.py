@@ -165,6 +165,8 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, info: RunIn
 class Heard:
     """A mirror that remembers."""
 
+    name = "heard"
+
     def __init__(self) -> None:
         self.rows: list[Mapping[str, Any]] = []
         self.views: list[str] = []

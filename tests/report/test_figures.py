@@ -15,7 +15,8 @@ from scipy import stats
 
 from cellwise.compare.table import Comparison, compare
 from cellwise.records.store import load_study
-from cellwise.report.figures import bands_cut, final_scores, learning_curves, validation_curves
+from cellwise.report.figures import MOST_SEED_POINTS, bands_cut, learning_curves, validation_curves
+from cellwise.report.scores import final_scores
 from cellwise.report.theme import CHOSEN
 
 
@@ -51,12 +52,63 @@ def test_the_mean_and_the_band_of_a_learning_curve_are_those_of_the_seeds(study_
     assert (area["y"][1], area["y"][-2]) == pytest.approx((low, high), rel=1e-5)
 
 
+def seeds(figure: dict[str, Any], label: str) -> list[list[tuple[float, float]]]:
+    """The thin lines of a cell, each as its points."""
+    (trace,) = [t for t in figure["data"] if t.get("name") == f"{label}, every seed"]
+    found: list[list[tuple[float, float]]] = [[]]
+    for x, y in zip(trace["x"], trace["y"], strict=True):
+        if x is None:
+            found.append([])
+        else:
+            found[-1].append((x, y))
+    return found
+
+
 def test_every_seed_is_a_thin_line(study_folder: Path) -> None:
     comparison = comparison_of(study_folder)
     figure = learning_curves(comparison, validation_curves(comparison.group))
-    thin = [t["name"] for t in figure["data"] if t["line"]["width"] == 1]
-    assert len(thin) == 25
-    assert "rnn, seed 4" in thin
+    for row in comparison.rows:
+        lines = seeds(figure, row.label)
+        runs = [run for run in comparison.group.runs if run.cell == row.cell]
+        for drawn, run in zip(lines, runs, strict=True):
+            rows = [r for r in run.metrics() if "validation_perplexity" in r]
+            assert [x for x, _ in drawn] == [r["step"] for r in rows]
+            assert [y for _, y in drawn] == pytest.approx([r["validation_perplexity"] for r in rows], rel=1e-5)
+
+
+def test_a_thousand_seeds_are_thinned_to_what_a_browser_draws_at_once(
+    tmp_path: Path, add_run: Any, made_up_run_info: Any, made_up_summary: Any
+) -> None:
+    rows = [{"step": k, "examples": k, "seconds": k / 10, "validation_perplexity": 5.0 + 1 / k} for k in range(1, 401)]
+    for seed in range(3):
+        add_run(tmp_path / "gru-00000000" / f"seed-{seed}", made_up_run_info("gru", seed), None, rows)
+    comparison = comparison_of(tmp_path)
+    curves = validation_curves(comparison.group)
+    many = {"gru": curves["gru"] * 333}
+    figure = learning_curves(comparison, many)
+    lines = seeds(figure, "gru")
+    assert len(lines) == 999
+    assert {len(line) for line in lines} == {MOST_SEED_POINTS // 999}
+    assert (lines[0][0], lines[0][-1][0]) == ((1, 6), 400)  # the first and the last step are kept
+    assert len(named(figure, "gru")["x"]) == 400
+
+
+def test_means_lie_above_bands_and_bands_above_seeds(study_folder: Path) -> None:
+    comparison = comparison_of(study_folder)
+    data = learning_curves(comparison, validation_curves(comparison.group))["data"]
+    layers = [0 if "every seed" in t.get("name", "") else 1 if "fill" in t else 2 for t in data]
+    assert layers == sorted(layers)
+    assert layers.count(2) == 5 + 3
+
+
+def test_curves_are_there_before_any_run_has_finished(tmp_path: Path, add_run: Any, made_up_run_info: Any) -> None:
+    info = made_up_run_info("gru", 0, status="running")
+    rows = [{"step": 5, "examples": 10, "seconds": 0.1, "train_mse": 2.0, "validation_mse": 1.5}]
+    add_run(tmp_path / "gru-00000000" / "seed-0", info, None, rows)
+    comparison = comparison_of(tmp_path)
+    figure = valid(learning_curves(comparison, validation_curves(comparison.group)))
+    assert (named(figure, "gru")["x"], named(figure, "gru")["y"]) == ([5], [1.5])
+    assert figure["layout"]["yaxis"]["title"]["text"] == "validation mse"
 
 
 def test_floors_and_optimum_are_level_lines(study_folder: Path) -> None:
@@ -79,9 +131,11 @@ def test_learning_is_drawn_against_steps_examples_and_time(against: str, x: floa
 def test_runs_that_did_not_finish_are_drawn_but_do_not_enter_the_mean(troubled_folder: Path) -> None:
     comparison = comparison_of(troubled_folder)
     figure = valid(learning_curves(comparison, validation_curves(comparison.group)))
-    names = [t.get("name") for t in figure["data"]]
-    assert "gru, seed 3 (failed)" in names
-    assert "lstm, seed 3 (running)" in names
+    (failed,) = [t for t in figure["data"] if t.get("name") == "gru, not finished"]
+    (running,) = [t for t in figure["data"] if t.get("name") == "lstm, not finished"]
+    assert (failed["text"], failed["x"]) == (["gru, seed 3 (failed)"], [200])
+    assert (running["text"], running["x"]) == (["lstm, seed 3 (running)"], [300])
+    assert [len(line) for line in seeds(figure, "lstm")] == [20, 20, 20, 6]
     assert named(figure, "gru")["x"][-1] == 1000
 
 
@@ -124,26 +178,45 @@ def errors_near_0(
     return comparison_of(tmp_path)
 
 
-def test_a_band_of_errors_does_not_go_below_0(errors_near_0: Comparison) -> None:
+def test_errors_that_span_much_are_drawn_on_a_log_axis_and_bands_end_with_it(errors_near_0: Comparison) -> None:
     figure = valid(learning_curves(errors_near_0, validation_curves(errors_near_0.group)))
+    assert figure["layout"]["yaxis"]["type"] == "log"
     (area,) = [t for t in figure["data"] if t.get("fill") == "toself"]
-    assert min(area["y"]) == 0
+    assert min(area["y"]) == 0.0005  # half of the least value that a seed has
     low, high = stats.t.interval(0.95, 2, np.mean([0.002, 0.024, 0.004]), stats.sem([0.002, 0.024, 0.004]))
     assert low < 0
     assert area["y"][-1] == pytest.approx(high, rel=1e-5)  # the other end is as it was
-    assert bands_cut(figure, errors_near_0.least) == "cut at 0"
+    assert bands_cut(figure) == "cut at 0.00050: where the axis ends"
 
 
-def test_an_interval_of_errors_does_not_go_below_0(errors_near_0: Comparison) -> None:
-    figure = valid(final_scores(errors_near_0)[0])
+def test_a_band_of_errors_does_not_go_below_0_on_a_linear_axis(
+    tmp_path: Path, add_run: Any, made_up_run_info: Any, made_up_summary: Any
+) -> None:
+    for seed, value in enumerate((0.002, 0.012, 0.004)):
+        result = made_up_summary("gru", seed, value, objective="mse", unit="", floors={}, optimum=None)
+        rows = [{"step": 50, "examples": 100, "seconds": 1.0, "validation_mse": value}]
+        add_run(tmp_path / "gru-00000000" / f"seed-{seed}", made_up_run_info("gru", seed), result, rows)
+    comparison = comparison_of(tmp_path)
+    figure = valid(learning_curves(comparison, validation_curves(comparison.group)))
+    (area,) = [t for t in figure["data"] if t.get("fill") == "toself"]
+    assert "type" not in figure["layout"]["yaxis"]
+    assert min(area["y"]) == 0
+    assert bands_cut(figure) == "cut at 0: no score can be below"
+
+
+def test_an_interval_of_errors_ends_at_the_edge_of_a_log_axis(errors_near_0: Comparison) -> None:
+    drawn, note = final_scores(errors_near_0)
+    figure = valid(drawn)
     (bar,) = [t for t in figure["data"] if "error_x" in t]
     (row,) = errors_near_0.rows
-    assert bar["x"][0] - bar["error_x"]["arrayminus"][0] == pytest.approx(0, abs=1e-9)
+    assert row.low < 0
+    assert bar["x"][0] - bar["error_x"]["arrayminus"][0] == pytest.approx(0.0005, rel=1e-3)
     assert bar["error_x"]["array"][0] == pytest.approx(row.high - row.mean, rel=1e-5)
     assert bar["hovertemplate"] == "mean %{x:.5~g}, 95 % interval 0 to 0.02011<extra></extra>"
+    assert note == "The axis is logarithmic: an interval that reaches 0 ends at its edge."
 
 
 def test_bands_that_no_end_cuts_say_nothing(study_folder: Path) -> None:
     comparison = comparison_of(study_folder)
     figure = learning_curves(comparison, validation_curves(comparison.group))
-    assert bands_cut(figure, comparison.least) == ""
+    assert bands_cut(figure) == ""

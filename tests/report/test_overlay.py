@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import pytest
 from scipy import stats
 
-from cellwise.records.schema import Axis, Column, Curves, Distribution, Series, Table, Text, View
+from cellwise.records.schema import Axis, Column, Curves, Distribution, Heatmap, Series, Table, Text, View
 from cellwise.report.overlay import Panel, draw_view
 from cellwise.report.theme import CHOSEN, styles
 from cellwise.report.traces import MOST_POINTS
@@ -143,6 +143,78 @@ def test_heat_maps_share_one_scale_and_name_their_seed(
     assert {t["coloraxis"] for t in figure["data"]} == {"coloraxis"}
     assert figure["layout"]["coloraxis"]["cmin"] == -figure["layout"]["coloraxis"]["cmax"]
     assert "seed 4" in panel.note
+
+
+def worded(*words: str, units: int = 2) -> Heatmap:
+    x, y = np.arange(1, len(words) + 1), np.array([str(unit) for unit in range(units)])
+    field = np.zeros((units, len(words)))
+    return Heatmap(
+        "h", "T", "Why?", Axis("read"), Axis("unit", scale="category"), Axis("gate"), x, y, field, words=words
+    )
+
+
+def test_words_stand_below_the_columns_also_where_they_repeat() -> None:
+    figure = draw({"gru": [(0, worded("the", "<b>", "the"))]}).variants[""]
+    below = figure["layout"]["xaxis"]
+    assert (below["tickvals"], below["ticktext"]) == ([1, 2, 3], ["the", "&lt;b&gt;", "the"])
+    assert figure["data"][0]["text"] == [["the", "&lt;b&gt;", "the"]] * 2
+
+
+def test_the_same_words_stand_below_the_last_cell_alone_and_each_cell_has_the_whole_width() -> None:
+    both = draw({"gru": [(0, worded("a", "b"))], "lstm": [(0, worded("a", "b"))]}).variants[""]["layout"]
+    assert both["xaxis"]["domain"] == both["xaxis2"]["domain"] == [0, 1]
+    assert both["yaxis"]["domain"][0] > both["yaxis2"]["domain"][1]
+    assert (both["xaxis"].get("ticktext"), both["xaxis"]["showticklabels"]) == (None, False)
+    assert both["xaxis2"]["ticktext"] == ["a", "b"]
+    other = draw({"gru": [(0, worded("a", "b"))], "lstm": [(0, worded("a", "c"))]}).variants[""]["layout"]
+    assert (other["xaxis"]["ticktext"], other["xaxis2"]["ticktext"]) == (["a", "b"], ["a", "c"])
+
+
+def test_dots_are_those_of_the_first_seed_between_the_ends_of_their_axes() -> None:
+    share = Axis("share", least=0.0, most=1.0)
+
+    def dots(*x: float) -> Curves:
+        units = Series("units", np.array(x), np.array(x))
+        return Curves("d", "T", "Why?", share, share, (units,), about="cell", marks="dots")
+
+    panel = draw({"gru": [(3, dots(0.5, 0.5, 0.1)), (4, dots(0.9))], "lstm": [(3, dots(0.2))]})
+    found = trace(panel, "gru")
+    assert (found["mode"], found["x"], found["marker"]["color"]) == ("markers", [0.5, 0.5, 0.1], CHOSEN["gru"])
+    assert panel.variants[""]["layout"]["xaxis"]["range"] == pytest.approx([-0.04, 1.04])
+    assert "seed 3" in panel.note
+
+
+def test_on_a_log_axis_means_are_geometric_and_bands_stay_above_0() -> None:
+    def view(y: float) -> Curves:
+        series = (Series("m", np.array([1]), np.array([y])),)
+        return Curves("v", "T", "Why?", Axis("lag"), Axis("norm", "", "log"), series)
+
+    panel = draw({"gru": [(seed, view(10.0**-power)) for seed, power in enumerate((1, 3, 20))]})
+    assert trace(panel, "gru")["y"] == pytest.approx([1e-8])
+    (area,) = [t for t in panel.variants[""]["data"] if t.get("fill")]
+    assert 0 < min(area["y"]) < 1e-8 < max(area["y"])
+    assert panel.note.startswith("Lines are geometric means over up to 3 seeds")
+
+
+def test_what_has_vanished_has_no_place_in_a_geometric_mean() -> None:
+    x = np.array([1, 2])
+    views = [
+        Curves("v", "T", "Why?", Axis("lag"), Axis("n", "", "log"), (Series("m", x, np.array(y)),))
+        for y in ([1e-3, 0.0], [1e-5, 0.0])
+    ]
+    assert trace(draw({"gru": list(enumerate(views))}), "gru")["y"] == [pytest.approx(1e-4), None]
+
+
+def test_an_axis_over_many_decades_has_ticks_at_powers_of_ten() -> None:
+    def ticks(*y: float) -> list[float]:
+        series = (Series("m", np.arange(len(y)), np.array(y)),)
+        view = Curves("v", "T", "Why?", Axis("lag"), Axis("norm", "", "log"), series)
+        return list(draw({"gru": [(0, view)]}).variants[""]["layout"]["yaxis"]["tickvals"])
+
+    far = ticks(1.0, 1e-28)
+    assert len(far) <= 11 and far[0] == 1 and far[-1] <= 1e-26
+    assert np.log10(far) == pytest.approx(np.round(np.log10(far)))
+    assert 0.5 in ticks(1.0, 0.01)
 
 
 def test_a_film_strip_has_a_frame_for_every_time(made_up_views: Callable[[str, int], list[View]]) -> None:

@@ -92,7 +92,7 @@ def test_an_override_takes_the_place_of_a_studys_sweep() -> None:
     [
         (["seed=1,1"], "the sweep means seed 1 twice"),
         (["cell=gru,gru"], "the sweep means gru seed 0 twice"),
-        (["logger.name=none,wandb", "logger=none"], "the sweep means lstm seed 0 twice"),  # not part of what it is
+        (["logger=none,[wandb,csv]"], "the sweep means lstm seed 0 twice"),  # not part of what it is
         (["seed=1,x"], "seed='x' must be a whole number, 0 or more"),
         (["seed=1,-2"], "seed=-2 must be a whole number, 0 or more"),
         (["seed=1,1.5"], "seed='1.5' must be a whole number, 0 or more"),

@@ -308,7 +308,7 @@ def test_a_run_that_holds_too_much_memory_is_ended_and_says_so(
     file = write_cell("hoarding", f"{HOARD}.append(b'x' * 10**8); __import__('time').sleep(0.02)")
     words = [f"cell_modules=[{file}]", "cell=hoarding,rnn", "trainer.max_steps=10000", "trainer.max_epochs=1000"]
     runs = plan([*tiny_words, *words])
-    hoarding, rnn = execute(runs, jobs=2, memory_gb=2, timeout_minutes=1)
+    hoarding, rnn = execute(runs, jobs=2, memory_gb=2, timeout_minutes=10)
     assert hoarding.status == "failed"
     assert hoarding.note.startswith("out of memory: it held ") and "more than launcher.memory_gb=2" in hoarding.note
     assert status(runs[0].folder) == ("failed", hoarding.note)

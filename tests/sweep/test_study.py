@@ -46,12 +46,16 @@ def test_every_shipped_study_can_be_planned_and_its_settings_are_good(name: str)
         assert run.config["study"] == name
 
 
-def test_the_demo_compares_five_cells_with_five_seeds_each() -> None:
-    study = load_study_file("demo")
-    runs = plan(["study=demo", *study.overrides], study.sweep)
-    cells = {"rnn", "lstm", "gru", "peephole_lstm", "coupled_lstm"}
-    assert {(r.config["cell"]["name"], r.config["seed"]) for r in runs} == {(c, s) for c in cells for s in range(5)}
-    assert {r.config["data"]["name"] for r in runs} == {"sentences"}
+@pytest.mark.parametrize(("name", "seeds", "data"), [("demo", 5, "sentences"), ("adding", 10, "sequences")])
+def test_the_shown_studies_tune_five_cells_and_confirm_them_with_fresh_seeds(name: str, seeds: int, data: str) -> None:
+    study = load_study_file(name)
+    assert study.phases is not None
+    assert len(study.phases.confirm_seeds) == seeds
+    assert not set(study.phases.confirm_seeds) & set(study.phases.tune.seeds)
+    assert list(study.phases.tune.space) == ["optim.learning_rate"]
+    runs = plan([f"study={name}", *study.overrides], study.sweep)
+    assert {run.config["cell"]["name"] for run in runs} == {"rnn", "lstm", "gru", "peephole_lstm", "coupled_lstm"}
+    assert {run.config["data"]["name"] for run in runs} == {data}
 
 
 def test_a_study_of_ones_own_is_found_by_its_folder_or_file(

@@ -8,6 +8,10 @@ Of B trials with values sorted from worst to best, x_(1) ... x_(B):
 The first draws k trials out of the B with replacement, so it is pessimistic: it may draw one trial several times. The
 second draws without. Neither says anything of more than B trials, so k ends there.
 
+How far a single draw of k may lie from that is exact too: of the C(B, k) draws without replacement, C(i, k) have
+nothing better than x_(i), so a share of C(i, k) / C(B, k) has a best of x_(i) or worse. At k = B one draw is left, and
+no spread: that is no certainty of what B other trials would have found.
+
 Differences: where less is better, values are negated before and after; both papers maximise.
 """
 
@@ -20,7 +24,10 @@ import numpy as np
 import numpy.typing as npt
 
 Values: TypeAlias = Sequence[float] | npt.NDArray[np.float64]
+Curve: TypeAlias = npt.NDArray[np.float64]
 Direction: TypeAlias = Literal["min", "max"]
+
+_ROUNDING = 1e-9  # a share of exactly a tenth is one, whatever the last digits of its sum
 
 
 def plug_in(values: Values, direction: Direction) -> npt.NDArray[np.float64]:
@@ -45,12 +52,40 @@ def unbiased(values: Values, direction: Direction) -> npt.NDArray[np.float64]:
     x = _worst_to_best(values, direction)
     trials = x.size
     # C(i-1, k-1) / C(B, k), from i = B downwards: its first term is k/B, each next one the former times (i-k)/(i-1).
-    curve = np.empty(trials)
-    for k in range(1, trials + 1):
-        i = np.arange(trials, 1, -1)
-        weights = k / trials * np.concatenate([[1.0], np.cumprod(np.maximum(i - k, 0) / (i - 1))])
-        curve[k - 1] = weights @ x[::-1]
+    curve = np.array([_shares(k, trials) @ x[::-1] for k in range(1, trials + 1)], dtype=np.float64)
     return _sign(direction) * curve
+
+
+def spread(values: Values, direction: Direction, level: float) -> tuple[Curve, Curve]:
+    """Return between what the best of k = 1 ... B trials lies in the middle `level` of all draws without replacement.
+
+    Args:
+        values: of B trials, ``(B,)``.
+        direction: whether less or more is better.
+        level: 0.8 leaves the worst tenth and the best tenth of draws out.
+
+    Returns:
+        the worse and the better end, ``(B,)`` each; each is one of the values.
+
+    Raises:
+        ValueError: a value that is not finite.
+    """
+    x = _worst_to_best(values, direction)
+    trials, tail = x.size, (1 - level) / 2
+    worse, better = np.empty(trials), np.empty(trials)
+    for k in range(1, trials + 1):
+        # Of draws, those with a best of x_(i) or worse: one minus those with a better one.
+        reached = np.concatenate([[0.0], np.cumsum(_shares(k, trials))])[:-1]
+        below = 1 - reached[::-1]
+        for end, at in ((worse, tail), (better, 1 - tail)):
+            end[k - 1] = x[min(int(np.searchsorted(below, at - _ROUNDING)), trials - 1)]
+    return _sign(direction) * worse, _sign(direction) * better
+
+
+def _shares(k: int, trials: int) -> Curve:
+    """Of all draws of k, the share of which x_(i) is the best, from i = B downwards."""
+    i = np.arange(trials, 1, -1)
+    return np.asarray(k / trials * np.concatenate([[1.0], np.cumprod(np.maximum(i - k, 0) / (i - 1))]))
 
 
 def counted(finished: Values, pruned: Values, failed: int, direction: Direction) -> npt.NDArray[np.float64]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from cellwise.compare.comparable import GROUNDS, Facts, Ground, differences, facts_of, partition, what_sets_apart
 from cellwise.records.identity import what_counts
-from cellwise.records.schema import Summary
+from cellwise.records.schema import RunInfo, Summary
 from cellwise.records.store import RunRecord, Study
 from cellwise.settings import typed
 
@@ -50,8 +50,8 @@ class Group:
 def group_runs(study: Study, across: Collection[Ground] = ()) -> tuple[Group, ...]:
     """Return the comparable groups of a study: of one task, objective and unit, on the same data, budget and code.
 
-    A run that is not finished names no objective: it joins the group of its own configuration, else the first
-    group of its task, else the first group of all; without any finished run the objective is "".
+    A run that is not finished and names no objective (it has just begun) joins the group of its own configuration, else
+    the first group of its task, else the first group of all; where no run names one, the objective is "".
 
     Args:
         study: the runs.
@@ -87,8 +87,10 @@ def refusals(study: Study, across: Collection[Ground] = ()) -> tuple[str, ...]:
 
 def _by_objective(study: Study) -> dict[tuple[str, str, str, str], list[RunRecord]]:
     """The runs by task, objective, direction and unit, sorted."""
-    finished = [run for run in study.runs if run.summary is not None]
-    by_configuration = {(run.cell, run.identity): _key(run.summary) for run in finished if run.summary}
+    by_configuration = {
+        **{(run.cell, run.identity): _key(run.info) for run in study.runs if run.info and run.info.objective},
+        **{(run.cell, run.identity): _key(run.summary) for run in study.runs if run.summary},
+    }
     ordered = sorted(set(by_configuration.values()))
     ordered = ordered or [(next((run.task for run in study.runs if run.task), ""), "", "min", "")]
     members: dict[tuple[str, str, str, str], list[RunRecord]] = {key: [] for key in ordered}
@@ -98,8 +100,8 @@ def _by_objective(study: Study) -> dict[tuple[str, str, str, str], list[RunRecor
     return members
 
 
-def _key(summary: Summary) -> tuple[str, str, str, str]:
-    return summary.task, summary.objective, summary.direction, summary.unit
+def _key(of: Summary | RunInfo) -> tuple[str, str, str, str]:
+    return of.task, of.objective, of.direction, of.unit
 
 
 def _members(

@@ -71,14 +71,22 @@ def t_interval(x: Values, level: float = 0.95) -> Interval:
 
     For bands of curves: a curve has hundreds of points, and one where a run diverged has a gap.
     """
-    values = np.asarray(x, dtype=np.float64)
-    if values.size == 0 or not np.isfinite(values).all():
-        return Interval(math.nan, math.nan, math.nan)
-    mean = float(values.mean())
-    if values.size == 1:
-        return Interval(mean, math.nan, math.nan)
-    half = _half_width(_sd(values) / math.sqrt(values.size), values.size - 1, level)
-    return Interval(mean, mean - half, mean + half)
+    value, low, high = t_intervals(np.asarray(x, dtype=np.float64)[:, None], level)
+    return Interval(float(value[0]), float(low[0]), float(high[0]))
+
+
+def t_intervals(rows: Floats, level: float = 0.95) -> tuple[Floats, Floats, Floats]:
+    """Return mean, lower and upper bound of each column of ``(n, points)``, each ``(points,)``; as `t_interval`."""
+    n, points = rows.shape
+    nothing = np.full(points, np.nan)
+    if n == 0:
+        return nothing, nothing, nothing
+    values = np.where(np.isfinite(rows).all(axis=0), rows, np.nan)
+    mean: Floats = values.mean(axis=0)
+    if n == 1:
+        return mean, nothing, nothing
+    half = _half_width(1.0, n - 1, level) * values.std(axis=0, ddof=1) / math.sqrt(n)
+    return mean, mean - half, mean + half
 
 
 def interquartile_mean(x: Values) -> float:

@@ -16,10 +16,10 @@ from cellwise.compare.coverage import worth
 from cellwise.compare.groups import Group, flat, group_runs, refusals
 from cellwise.compare.numbers import short
 from cellwise.compare.statistics import interquartile_mean, mean_interval
-from cellwise.compare.tuning import chosen, said_of_tuning, tuned_keys, unequal_tries
+from cellwise.compare.tuning import chosen, said_of_tuning, tuned_alike, tuned_keys, unequal_tries
 from cellwise.compare.verdict import UNTUNED, Scale, Scores, Verdict, judge
 from cellwise.records.identity import what_counts
-from cellwise.records.schema import Direction, Summary
+from cellwise.records.schema import Direction, RunInfo, Summary
 from cellwise.records.store import RunRecord, Study
 from cellwise.records.tuning import TuningRecord, read_tuning
 
@@ -68,7 +68,8 @@ class Comparison:
     """Everything that is said about the runs of one task and objective.
 
     ``floors`` and ``optimum`` are means over runs; ``direction`` is ``min`` or ``max``. No score can be below
-    ``least``: minus infinity where no such value is known.
+    ``least``: minus infinity where no such value is known. ``fair`` says that the cells were tuned alike and differ in
+    nothing else, so that the verdict's first caveat is none.
     """
 
     group: Group
@@ -80,6 +81,7 @@ class Comparison:
     failures: tuple[Failure, ...]
     verdict: Verdict
     least: float = -math.inf
+    fair: bool = False
 
     @property
     def task(self) -> str:
@@ -124,6 +126,8 @@ class Comparison:
     @property
     def scale(self) -> str:
         """The objective with its unit and direction and what sets the runs apart, as a heading says it."""
+        if not self.objective:
+            return "no score yet"
         unit = f" ({self.unit})" if self.unit and self.unit != self.objective else ""
         better = "lower is better" if self.direction == "min" else "higher is better"
         apart = f"; {self.group.apart}" if self.group.apart else ""
@@ -164,8 +168,10 @@ def compare_group(group: Group, record: TuningRecord | None = None, left_out: st
         left_out: what to say of runs that are not compared.
     """
     summaries = [run.summary for run in group.runs if run.summary is not None]
-    direction: Direction = summaries[0].direction if summaries else "min"
-    unit = summaries[0].unit if summaries else ""
+    started = [run.info for run in group.runs if run.info is not None and run.info.objective]
+    known: list[Summary | RunInfo] = [*summaries, *started]
+    direction: Direction = known[0].direction if known else "min"
+    unit = known[0].unit if known else ""
     rows = [_row(group, label) for label in group.labels.values()]
     sign = 1 if direction == "min" else -1
     rows.sort(key=lambda row: (math.isnan(row.mean), sign * row.mean, row.label))
@@ -176,7 +182,8 @@ def compare_group(group: Group, record: TuningRecord | None = None, left_out: st
     optima = [s.optimum for s in summaries if s.optimum is not None]
     optimum = _mean(optima) if optima else None
     scale = Scale(group.objective, unit, direction)
-    verdict = judge([Scores(row.label, row.values) for row in rows], scale, floors, _tuning(group, record))
+    tuning, fair = _tuning(group, record)
+    verdict = judge([Scores(row.label, row.values) for row in rows], scale, floors, tuning)
     if left_out:
         verdict = verdict.with_caveat(left_out)
     if record is None and (said := unequal_tries(_one_each(group))):
@@ -193,11 +200,12 @@ def compare_group(group: Group, record: TuningRecord | None = None, left_out: st
         tuple(_failures(group)),
         verdict,
         least_value(group.objective, direction, optimum),
+        fair,
     )
 
 
-def _tuning(group: Group, record: TuningRecord | None) -> str:
-    """Say how the cells were tuned, or that nothing was; and which other settings differ between the runs."""
+def _tuning(group: Group, record: TuningRecord | None) -> tuple[str, bool]:
+    """Say how the cells were tuned, or that nothing was, and which other settings differ; and whether it was fair."""
     runs = _one_each(group)
     configs = [run.config for run in runs]
     tuned = said_of_tuning(record, runs) if record is not None else None
@@ -206,10 +214,10 @@ def _tuning(group: Group, record: TuningRecord | None) -> str:
     if differing:
         named = ", ".join(differing[:4]) + (", ..." if len(differing) > 4 else "")
         besides = f"The runs differ in more than the cell ({named}): a difference between rows may come from that."
-        return f"{tuned} {besides}" if tuned is not None else besides
+        return (f"{tuned} {besides}" if tuned is not None else besides), False
     budget = next((config["budget"] for config in configs if config.get("budget")), None)
     sized = "" if budget is None else f"Each cell's recurrent layers were sized to {budget}. "
-    return sized + (tuned or UNTUNED)
+    return sized + (tuned or UNTUNED), record is not None and tuned_alike(record, runs)
 
 
 def _one_each(group: Group) -> list[RunRecord]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cellwise.records.store import RunRecord, Study
 from cellwise.records.tuning import How, Tuned, TuningRecord
@@ -26,20 +26,28 @@ def chosen(study: Study, record: TuningRecord) -> tuple[Study, str]:
     ), f"Left out, as tuning does not choose their settings: {_few(others)}."
 
 
-def said_of_tuning(record: TuningRecord, runs: Iterable[RunRecord]) -> str | None:
+def tuned_alike(record: TuningRecord, runs: Iterable[RunRecord]) -> bool:
+    """Whether the cells of some runs were all tuned, in the same way and with as many trials."""
+    tuned = list(_tuned(record, runs).values())
+    first = next(iter(tuned), None)
+    return first is not None and all(
+        each is not None and each.how == first.how and each.ended == first.ended for each in tuned
+    )
+
+
+def said_of_tuning(record: TuningRecord, runs: Sequence[RunRecord]) -> str | None:
     """Return how the cells of some runs were tuned, or that they were not tuned equally; None where none was."""
-    by_identity = {(tuned.cell, tuned.best.identity): tuned for tuned in record.tuned if tuned.best is not None}
-    shown = {(run.cell, run.identity): by_identity.get((run.cell, run.identity)) for run in runs}
+    shown = _tuned(record, runs)
     tuned = [each for each in shown.values() if each is not None]
     if not tuned:
         return None
-    untuned = sorted(cell for (cell, _), each in shown.items() if each is None)
     first = tuned[0]
-    if not untuned and all(each.how == first.how and each.ended == first.ended for each in tuned):
+    if tuned_alike(record, runs):
         return (
             f"Each cell was tuned alike: {first.ended} trials ({first.how.sampler}) of {_keys(first.how)}, the best on "
             "validation; the seeds shown here are fresh."
         )
+    untuned = sorted(cell for (cell, _), each in shown.items() if each is None)
     trials = [f"{each.label} {_trials(each)}" for each in sorted(tuned, key=lambda each: each.label)]
     none = [f"{cell} none" for cell in untuned]
     differ = "" if _only_trials_differ(tuned) else ", of other settings or in another way"
@@ -59,6 +67,12 @@ def unequal_tries(runs: Iterable[RunRecord]) -> str:
         return ""
     counted = _few([f"{cell} {number}" for cell, number in sorted(tries.items())])
     return f"Cells are here with unequal numbers of configurations ({counted}): the best of more is tuned more."
+
+
+def _tuned(record: TuningRecord, runs: Iterable[RunRecord]) -> dict[tuple[str, str], Tuned | None]:
+    """By cell and identity how it was tuned; None where it was not."""
+    by_identity = {(tuned.cell, tuned.best.identity): tuned for tuned in record.tuned if tuned.best is not None}
+    return {(run.cell, run.identity): by_identity.get((run.cell, run.identity)) for run in runs}
 
 
 def tuned_keys(record: TuningRecord) -> set[str]:

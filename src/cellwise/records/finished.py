@@ -30,11 +30,17 @@ def require_finished(folder: Path) -> None:
         raise CellwiseError(f"{folder} is not a finished run; the command in its run.json finishes it")
 
 
-def finished_note(folder: Path) -> str:
-    """Return the one line of a skipped run; it says so if cellwise's own code has changed since."""
+def finished_note(folder: Path, probe: str = "off") -> str:
+    """Return the one line of a skipped run; it says so if cellwise's own code has changed since.
+
+    Args:
+        folder: the run's.
+        probe: what is asked for now; it says so if the record shows nothing of the inside of the cell.
+    """
     then = _info(folder).get("code_sha256")
     changed = "" if then == code_sha256() else "; cellwise's own code has changed since"
-    return f"finished already, skipped{changed} (again=true repeats it)"
+    unseen = f"; probe={probe} has no effect: it was not probed" if probe != "off" and not _is_probed(folder) else ""
+    return f"finished already, skipped{changed}{unseen} (again=true repeats it)"
 
 
 def mark_ended(folder: Path, status: Literal["failed", "pruned"], note: str) -> None:
@@ -66,6 +72,15 @@ def ended_since(folder: Path, since: float) -> tuple[Literal["finished", "failed
     if (folder / "run.json").stat().st_mtime < since:
         return None
     return status, str(info.get("error") or "")
+
+
+def _is_probed(folder: Path) -> bool:
+    """Whether a view of the record is about the inside of the cell."""
+    for path in (folder / "views").glob("[!.]*.json"):
+        with suppress(OSError, ValueError, AttributeError):
+            if json.loads(path.read_text(encoding="utf-8")).get("about") == "cell":
+                return True
+    return False
 
 
 def _info(folder: Path) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from cellwise.cells.registry import cell_info
 from cellwise.cells.source import cell_source_sha256
 from cellwise.errors import CellwiseError
 
-# Who runs it, where, how it is logged, and which of the equal runs it is: not what it is.
-_NOT_IDENTITY = ("seed", "study", "runs_dir", "data_dir", "cell_modules", "again", "logger")
+# Who runs it, where, how it is logged and looked into, and which of the equal runs it is: not what it is.
+_NOT_IDENTITY = ("seed", "study", "runs_dir", "data_dir", "cell_modules", "again", "probe", "logger")
 # What a run does when its loss is lost changes no number of a run that has one; a run that stopped there may go on.
 _NOT_IDENTITY_OF_TRAINER = (
     *("accelerator", "devices", "threads", "engine", "log_every_steps", "checkpoint_every_seconds", "data_workers"),

@@ -9,9 +9,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 import types
 import typing
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,8 +75,13 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # the last of a file that is nothing but brackets
         raise CellwiseError(f"{path}: not readable as JSON ({type(error).__name__}: {error})") from error
+
+
+def readable(text: str) -> str:
+    """Return text that can be written as UTF-8: JSON and the names of files may hold halves of characters."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def as_json(value: Any) -> bytes:
@@ -86,10 +93,16 @@ def _mismatch(where: str, expected: str, value: Any) -> CellwiseError:
     return CellwiseError(f"{where}: expected {expected}, found {str(value)[:60]!r}")
 
 
+@cache
+def _hints(cls: Any) -> dict[str, Any]:
+    """The types of a dataclass's fields; to resolve them costs as much as to read it."""
+    return typing.get_type_hints(cls)
+
+
 def _read_dataclass(cls: Any, value: Any, where: str, arrays: Mapping[str, np.ndarray] | None) -> Any:
     if not isinstance(value, dict):
         raise _mismatch(where, "an object", value)
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     found: dict[str, Any] = {}
     for field in dataclasses.fields(cls):
         if field.name in value:
@@ -141,9 +154,13 @@ def _read_scalar(hint: Any, value: Any, where: str) -> Any:
     if hint is float:
         if value is None:
             return math.nan
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, float):
+            return value
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
             return float(value)
         raise _mismatch(where, "a number", value)
+    if hint is str and isinstance(value, str):
+        return readable(value)
     if isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
     names = {str: "text", int: "a whole number", bool: "true or false"}

@@ -33,8 +33,9 @@ def write_plan(folders: Iterable[Path]) -> None:
 
 def read_plan(study: Path) -> list[str]:
     """Return the planned runs of a study, `<cell>-<8 hex>/seed-<n>` each; none where there is no readable plan."""
+    path = study / "plan.json"
     try:
-        found = json.loads((study / "plan.json").read_text(encoding="utf-8"))["runs"]
-    except (OSError, ValueError, KeyError, TypeError):
+        found = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.is_file() else []
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
     return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []

@@ -86,9 +86,10 @@ class RunInfo:
     """``run.json``: written when a run starts, rewritten when it ends.
 
     ``threads`` are those of each of the ``devices`` processes. Times are ISO 8601 in UTC; ``data`` maps a file's name
-    to its SHA-256; ``times_seconds`` has setup, train and test. What is known only after the network is built
-    (``parameters``, ``flops_per_step``) is None before. ``extended_from`` names the shorter run that this one went on
-    from, ``<cell>-<8 hex>/seed-<n>``.
+    to its SHA-256; ``times_seconds`` has setup, train, test and, of a run that was looked into, probe. What is known
+    only after the network is built (``parameters``, ``flops_per_step``, ``steps``: how many it takes unless it stops
+    early) is None before. ``extended_from`` names the shorter run that this one went on from,
+    ``<cell>-<8 hex>/seed-<n>``.
     """
 
     status: Status
@@ -114,6 +115,10 @@ class RunInfo:
     times_seconds: Mapping[str, float] = field(default_factory=dict)
     extended_from: str | None = None
     devices: int = 1
+    steps: int | None = None
+    objective: str = ""
+    direction: Direction = "min"
+    unit: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``run.json``."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +17,14 @@ from typing import Any
 import yaml
 
 from cellwise.errors import CellwiseError
-from cellwise.records.plain import read_json
+from cellwise.records.plain import read_json, readable
+from cellwise.records.question import read_question
 from cellwise.records.schema import RunInfo, Status, Summary, View, load_view
 
 _CONFIGURATION = re.compile(r"(?P<cell>.+)-(?P<identity>[0-9a-f]{8})")
 _SEED = re.compile(r"seed-(?P<seed>\d+)")
+_SHORT = 300
+_TOO_MANY_DIGITS = re.compile(rb"[0-9]{300}")  # of a whole number that no float can hold
 _REPLACED = re.compile(r"seed-\d+\.replaced-\d+")
 
 
@@ -53,7 +57,7 @@ class RunRecord:
         """The resolved configuration; empty where it is missing or unreadable."""
         try:
             read = yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError):
+        except (OSError, ValueError, RecursionError, yaml.YAMLError):
             return {}
         return read if isinstance(read, dict) else {}
 
@@ -65,16 +69,9 @@ class RunRecord:
         """Return the views that can be read, by name."""
         return self.read_views()[0]
 
-    def read_views(self) -> tuple[dict[str, View], tuple[str, ...]]:
-        """Return the views by name, and one line for each view that cannot be read."""
-        views: dict[str, View] = {}
-        unreadable = []
-        for path in sorted((self.path / "views").glob("[!.]*.json")):
-            try:
-                views[path.stem] = load_view(path)
-            except CellwiseError as error:
-                unreadable.append(str(error))
-        return views, tuple(unreadable)
+    def read_views(self, passed_over: Collection[str] = ()) -> tuple[dict[str, View], tuple[str, ...]]:
+        """Return the views by name, and one line for each view that cannot be read; see `read_views`."""
+        return read_views(self.path, passed_over)
 
 
 @dataclass(frozen=True)
@@ -90,22 +87,88 @@ class Study:
         """The study's name, which is its folder's."""
         return self.path.resolve().name
 
+    @property
+    def question(self) -> str | None:
+        """What the study asks; None where its folder does not say."""
+        return read_question(self.path)
+
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """Return the rows of a run's ``metrics.jsonl`` in order, without those that are not whole."""
     try:
-        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+        return parse_rows((folder / "metrics.jsonl").read_bytes())[0]
     except OSError:
         return []
-    rows = []
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:  # a killed run leaves half a line
-            continue
-        if isinstance(row, dict):
+
+
+def parse_rows(lines: bytes) -> tuple[list[dict[str, Any]], int]:
+    """Return the rows of lines in the manner of ``metrics.jsonl``, and how many whole lines are none.
+
+    What follows the last line end is a row where it reads as one; a killed run leaves half a line there.
+    """
+    rows: list[dict[str, Any]] = []
+    foreign = 0
+    *whole, last = lines.split(b"\n")
+    ascii_only = lines.isascii()
+    for number, line in enumerate((*whole, last)):
+        row = _parse_short_row(line) if ascii_only and len(line) < _SHORT else _parse_row(line)
+        if row is not None:
             rows.append(row)
-    return rows
+        elif number < len(whole) and line.strip():
+            foreign += 1
+    return rows, foreign
+
+
+def _parse_row(line: bytes) -> dict[str, Any] | None:
+    if _TOO_MANY_DIGITS.search(line):
+        return None
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
+
+
+_decode = json.JSONDecoder().raw_decode
+
+
+def _parse_short_row(line: bytes) -> dict[str, Any] | None:
+    """As `_parse_row`, three times as fast: of plain letters, and too short for a number of too many digits."""
+    text = line.decode("ascii").strip(" \t\r")
+    try:
+        row, end = _decode(text)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) and end == len(text) else None
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run lies, and what its folder's name says of it."""
+
+    path: Path
+    cell: str
+    identity: str
+    seed: int
+
+
+def read_views(folder: Path, passed_over: Collection[str] = ()) -> tuple[dict[str, View], tuple[str, ...]]:
+    """Return the views that a run's folder holds, by name, and one line for each that cannot be read.
+
+    Args:
+        folder: of the run.
+        passed_over: names of views that are not asked for; they may be missing.
+    """
+    views: dict[str, View] = {}
+    unreadable = []
+    for path in sorted((folder / "views").glob("[!.]*.json")):
+        if path.stem in passed_over:
+            continue
+        try:
+            views[readable(path.stem)] = load_view(path)
+        except CellwiseError as error:
+            unreadable.append(readable(str(error)))
+    return views, tuple(unreadable)
 
 
 def load_study(folder: Path) -> Study:
@@ -120,28 +183,78 @@ def load_study(folder: Path) -> Study:
     folder = Path(folder)
     if not folder.is_dir():
         raise _nothing(folder, "no such folder")
-    runs: list[RunRecord] = []
+    found, ignored = find_runs(folder)
+    if not found:
+        raise _nothing(folder, "nothing in it is a run")
+    return Study(folder, tuple(read_run(one) for one in found), tuple(ignored))
+
+
+def find_runs(folder: Path, within: Path | None = None) -> tuple[list[RunFolder], list[str]]:
+    """Return the runs' folders of a study by cell, identity and seed, and a line for each folder that is none.
+
+    Args:
+        folder: ``runs/<study>``.
+        within: links that lead out of this folder, itself without links, are none; None: every link is followed.
+
+    Raises:
+        OSError: it is gone, or can't be listed.
+    """
+    runs: list[RunFolder] = []
     ignored: list[str] = []
     for configuration in sorted(folder.iterdir()):
-        named = _CONFIGURATION.fullmatch(configuration.name)
-        if not named or not configuration.is_dir():
-            if configuration.is_dir() and any(configuration.glob("seed-*")):
-                ignored.append(f"{configuration.name}: not named <cell>-<8 hex digits>")
+        name, named = readable(configuration.name), _CONFIGURATION.fullmatch(configuration.name)
+        if not configuration.is_dir():
             continue
-        for path in sorted(configuration.iterdir()):
-            seed = _SEED.fullmatch(path.name)
-            if seed and path.is_dir():
-                runs.append(_read_run(path, named["cell"], named["identity"], int(seed["seed"])))
-            elif path.is_dir() and not _REPLACED.fullmatch(path.name):
-                ignored.append(f"{configuration.name}/{path.name}: not named seed-<number>")
-    if not runs:
-        raise _nothing(folder, "nothing in it is a run")
-    runs.sort(key=lambda run: (run.cell, run.identity, run.seed))
-    return Study(folder, tuple(runs), tuple(ignored))
+        if leads_out(configuration, within):
+            ignored += [f"{name}: {LEADS_OUT}"] if named else []
+        elif not named:
+            ignored += [f"{name}: not named <cell>-<8 hex digits>"] if any(configuration.glob("seed-*")) else []
+        elif configuration.name != name:
+            ignored.append(f"{name}: its name is not UTF-8")
+        else:
+            found, others = _find_seeds(configuration, named["cell"], named["identity"], within)
+            runs += found
+            ignored += others
+    return sorted(runs, key=lambda run: (run.cell, run.identity, run.seed)), ignored
 
 
-def _read_run(path: Path, cell: str, identity: str, seed: int) -> RunRecord:
+LEADS_OUT = "a link that leads out of the folder, not followed"
+
+
+def leads_out(path: Path, within: Path | None) -> bool:
+    """Whether a path is a link to what lies outside of a folder; never where there is no folder to stay within."""
+    if within is None or not path.is_symlink():
+        return False
+    try:
+        return not path.resolve().is_relative_to(within)
+    except (OSError, RuntimeError):  # a link to itself
+        return True
+
+
+def _find_seeds(
+    configuration: Path, cell: str, identity: str, within: Path | None
+) -> tuple[list[RunFolder], list[str]]:
+    try:
+        paths = sorted(configuration.iterdir())
+    except OSError as error:  # removed since it was listed, or somebody else's
+        return [], [f"{configuration.name}: {error.strerror}"]
+    runs, ignored = [], []
+    for path in paths:
+        name, seed = f"{configuration.name}/{readable(path.name)}", _SEED.fullmatch(path.name)
+        if not path.is_dir() or _REPLACED.fullmatch(path.name):
+            continue
+        if leads_out(path, within):
+            ignored.append(f"{name}: {LEADS_OUT}")
+        elif seed:
+            runs.append(RunFolder(path, cell, identity, int(seed["seed"])))
+        else:
+            ignored.append(f"{name}: not named seed-<number>")
+    return runs, ignored
+
+
+def read_run(of: RunFolder) -> RunRecord:
     """Read one run; what is wrong with its record becomes its error, never an exception."""
+    path, cell, identity, seed = of.path, of.cell, of.identity, of.seed
     try:
         source = path / "run.json"
         info = RunInfo.from_dict(read_json(source), str(source)) if source.exists() else None

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import io
 import re
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +29,9 @@ SCHEMA = 1
 Scale: TypeAlias = Literal["linear", "log", "category"]
 Role: TypeAlias = Literal["measured", "optimum", "floor"]
 About: TypeAlias = Literal["task", "cell"]
+Marks: TypeAlias = Literal["lines", "dots"]
 Array: TypeAlias = npt.NDArray[Any]
+_NUMBERS, _WORDS = "biuf", "USO"  # as numpy names the kinds of arrays
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Series:
 
     def __post_init__(self) -> None:
         for field in ("x", "y", "low", "high"):
-            _as_array(self, field, 1)
+            _as_array(self, field, 1, words=field == "x")
         for field in ("y", "low", "high"):
             found = getattr(self, field)
             if found is not None and found.shape != self.x.shape:
@@ -71,7 +76,7 @@ class Series:
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """Lines over a shared pair of axes."""
+    """Lines over a shared pair of axes; or ``marks="dots"``, each a thing of its own, so that none are averaged."""
 
     name: str
     title: str
@@ -80,6 +85,7 @@ class Curves:
     y: Axis
     series: tuple[Series, ...]
     about: About = "task"
+    marks: Marks = "lines"
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +100,7 @@ class Distribution:
     about: About = "task"
 
     def __post_init__(self) -> None:
-        samples = {group: np.asarray(values) for group, values in self.samples.items()}
+        samples = {g: _of_numbers(np.asarray(values), f"samples of {g!r}") for g, values in self.samples.items()}
         for group, values in samples.items():
             if values.ndim != 1:
                 raise ValueError(f"samples of {group!r} have {values.ndim} dimensions, expected 1")
@@ -103,7 +109,10 @@ class Distribution:
 
 @dataclass(frozen=True, eq=False)
 class Heatmap:
-    """A field ``values`` of shape ``(y, x)`` over ``x_values`` ``(x,)`` and ``y_values`` ``(y,)``."""
+    """A field ``values`` of shape ``(y, x)`` over ``x_values`` ``(x,)`` and ``y_values`` ``(y,)``.
+
+    ``words`` stand below the columns in place of ``x_values``, one each, and may repeat; none where it is empty.
+    """
 
     name: str
     title: str
@@ -115,13 +124,16 @@ class Heatmap:
     y_values: Array
     values: Array
     about: About = "task"
+    words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for field, dimensions in (("x_values", 1), ("y_values", 1), ("values", 2)):
-            _as_array(self, field, dimensions)
+            _as_array(self, field, dimensions, words=dimensions == 1)
         expected = (len(self.y_values), len(self.x_values))
         if self.values.shape != expected:
             raise ValueError(f"values have shape {self.values.shape}, the axes say {expected}")
+        if self.words and len(self.words) != len(self.x_values):
+            raise ValueError(f"{len(self.words)} words for {len(self.x_values)} columns")
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +151,7 @@ class Filmstrip:
     about: About = "task"
 
     def __post_init__(self) -> None:
-        _as_array(self, "times", 1)
+        _as_array(self, "times", 1, words=True)
         _as_array(self, "frames", 4)
         expected = (len(self.rows), len(self.times))
         if self.frames.shape[:2] != expected:
@@ -243,6 +255,13 @@ def load_view(path: Path) -> View:
     return view
 
 
+# What numpy and zipfile raise of a file that is cut, altered or no archive at all.
+_DAMAGED = (
+    *(OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError, OverflowError, SyntaxError, TypeError),
+    *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
+)
+
+
 def _load_arrays(path: Path) -> dict[str, np.ndarray]:
     if not path.exists():
         return {}
@@ -250,16 +269,23 @@ def _load_arrays(path: Path) -> dict[str, np.ndarray]:
         # From memory: numpy leaves the file open when it turns out to be damaged.
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             return dict(stored)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise CellwiseError(f"{path}: not readable as arrays ({error})") from error
 
 
-def _as_array(view: object, field: str, dimensions: int) -> None:
-    """Replace a field by its array; lists are welcome."""
+def _as_array(view: object, field: str, dimensions: int, *, words: bool = False) -> None:
+    """Replace a field by its array of numbers, or of words where these may stand for places; lists are welcome."""
     value = getattr(view, field)
     if value is None:
         return
-    array = np.asarray(value)
+    array = _of_numbers(np.asarray(value), field, words=words)
     if array.ndim != dimensions:
         raise ValueError(f"{field} has {array.ndim} dimensions, expected {dimensions}")
     object.__setattr__(view, field, array)
+
+
+def _of_numbers(array: Array, name: str, *, words: bool = False) -> Array:
+    allowed = _NUMBERS + _WORDS if words else _NUMBERS
+    if array.dtype.kind not in allowed:
+        raise ValueError(f"{name} holds {array.dtype}, expected numbers{' or words' if words else ''}")
+    return array

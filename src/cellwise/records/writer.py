@@ -13,27 +13,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import yaml
 
 from cellwise.files import cant_write, naming, now, write_atomically, write_without_room
 from cellwise.records.finished import is_finished
 from cellwise.records.lease import Lease, take_lease
+from cellwise.records.mirrors.contract import Mirror, Mirrors
 from cellwise.records.schema import RunInfo, Summary, View, save_view
-
-
-class Mirror(Protocol):
-    """Something else that wants to hear what the record holds, for example Weights & Biases."""
-
-    def log(self, row: Mapping[str, Any]) -> None:
-        """Take one row of `metrics.jsonl`."""
-
-    def view(self, view: View) -> None:
-        """Take one view."""
-
-    def close(self, summary: Summary | None) -> None:
-        """Take the summary, None when the run failed, and end."""
+from cellwise.records.store import read_metrics, read_views
 
 
 class RunWriter:
@@ -61,7 +50,7 @@ class RunWriter:
         lease: Lease | None = None,
     ):
         self.folder, self.info = folder, info
-        self._mirrors: list[Mirror] = []
+        self._mirrors = Mirrors(self.note)
         self._lease = lease or take_lease(folder)
         try:
             self._begin(config, rows)
@@ -84,8 +73,8 @@ class RunWriter:
         self._log = open(self.folder / "log.txt", "a", encoding="utf-8")  # noqa: SIM115
 
     def mirror(self, mirror: Mirror) -> None:
-        """Let a mirror hear everything from now on."""
-        self._mirrors.append(mirror)
+        """Let a mirror hear everything: what the record holds already, then what comes."""
+        self._mirrors.add(mirror, read_metrics(self.folder), read_views(self.folder)[0].values())
 
     def capture_output(self) -> None:
         """Send what this process prints from now on, C libraries included, to `log.txt`."""
@@ -100,11 +89,11 @@ class RunWriter:
             CellwiseError: the run has become another process's.
         """
         self._lease.require()
+        finite = _finite(row)
         with naming(self.folder / "metrics.jsonl"):
-            self._metrics.write((json.dumps(_finite(row)) + "\n").encode())
+            self._metrics.write((json.dumps(finite) + "\n").encode())
             self._metrics.flush()
-        for mirror in self._mirrors:
-            mirror.log(row)
+        self._mirrors.log(finite)
 
     def logged(self) -> int:
         """Return how many bytes of rows are written."""
@@ -119,8 +108,7 @@ class RunWriter:
     def view(self, view: View) -> None:
         """Store a view."""
         save_view(view, self.folder / "views")
-        for mirror in self._mirrors:
-            mirror.view(view)
+        self._mirrors.view(view)
 
     def update(self, **changes: Any) -> None:
         """Change what `run.json` says."""
@@ -149,19 +137,16 @@ class RunWriter:
             self.info = replace(self.info, status="failed", ended=now(), error=error)
             with suppress(OSError):
                 write_without_room(self.folder / "run.json", self._said())
+        self._mirrors.close(None)
         for closing in (self._metrics.close, self._log.close, self._lease.close):
             with suppress(OSError):  # what a full disk did not take is tried again here
                 closing()
-        for mirror in self._mirrors:
-            with suppress(Exception):  # W&B's are many
-                mirror.close(None)
 
     def _close(self, summary: Summary) -> None:
+        self._mirrors.close(summary)
         self._metrics.close()
         self._log.close()
         self._lease.close()
-        for mirror in self._mirrors:
-            mirror.close(summary)
 
     def _write_info(self) -> None:
         write_atomically(self.folder / "run.json", self._said())
@@ -182,9 +167,10 @@ def _make_room(folder: Path) -> None:
         "config.yaml",
         "run.json",
         "metrics.jsonl",
+        "metrics.csv",
     ):  # log.txt goes on, with the earlier start in it
         (folder / name).unlink(missing_ok=True)
-    for part in ("views", "checkpoints"):
+    for part in ("views", "checkpoints", "tensorboard"):
         for path in (folder / part).glob("*"):
             path.unlink()
         if (folder / part).exists():

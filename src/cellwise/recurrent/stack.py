@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -60,6 +61,7 @@ class Stack(nn.Module):
         )
         if options.layer_norm:
             self.norms = nn.ModuleList(nn.LayerNorm(self._width) for _ in range(num_layers - 1))
+        self._watchers: list[Watcher] | None = None
         self.key = opaque.register(self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -124,12 +126,28 @@ class Stack(nn.Module):
         assert isinstance(weights, Weights)
         return weights
 
+    @contextmanager
+    def watched(self) -> Iterator[list[Watcher]]:
+        """Let every call run on the reference engine and leave its insides: one watcher a layer and direction of each.
+
+        So whatever network the layer is part of can be looked into while it runs as it always does.
+        """
+        before, self._watchers = self._watchers, []
+        try:
+            yield self._watchers
+        finally:
+            self._watchers = before
+
     def _run(
         self, x: Tensor, state: Mapping[str, Tensor] | None, lengths: Any, resets: Tensor | None
     ) -> tuple[Tensor, State]:
         def one(place: int, source: Tensor, start: State, conditions: Conditions) -> tuple[Tensor, State]:
             if source.shape[0] == 0:
                 return source.new_zeros(*source.shape[:-1], self.hidden_size), start
+            if self._watchers is not None:
+                watcher = Watcher(place, turned=self._backward(place), lengths=conditions.lengths)
+                self._watchers.append(watcher)
+                return reference.run(self._at(place), source, start, conditions, watcher)
             return engines.run(self.engine, self._at(place), source, start, conditions)
 
         return self._through(x, state, lengths, resets, one)
@@ -137,16 +155,8 @@ class Stack(nn.Module):
     def _trace(self, x: Tensor, state: Mapping[str, Tensor] | None, lengths: Any, resets: Tensor | None) -> Trace:
         if x.shape[0] == 0:
             raise ValueError("a trace needs at least one step of time")
-        seen: list[Watcher] = []
-
-        def one(place: int, source: Tensor, start: State, conditions: Conditions) -> tuple[Tensor, State]:
-            watcher = Watcher()
-            seen.append(watcher)
-            if self._backward(place):
-                watcher.turn(conditions.lengths)
-            return reference.run(self._at(place), source, start, conditions, watcher)
-
-        output, last = self._through(x, state, lengths, resets, one)
+        with self.watched() as seen:
+            output, last = self._run(x, state, lengths, resets)
         gates = {name: torch.stack([s.over_time(s.gates, name) for s in seen]) for name in seen[0].gates}
         states = {name: torch.stack([s.over_time(s.states, name) for s in seen]) for name in seen[0].states}
         return Trace(gates, states, output, last)

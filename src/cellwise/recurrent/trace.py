@@ -29,25 +29,34 @@ class Trace(NamedTuple):
 
 
 class Watcher:
-    """What one layer and direction did, collected step by step."""
+    """What one layer and direction did in one call, collected step by step in its own order of time.
 
-    def __init__(self) -> None:
+    Args:
+        place: of the layer and direction, as the state stacks them.
+        turned: whether time ran backwards.
+        lengths: of the rows; None where all are full.
+
+    Attributes:
+        gates: by name, one (batch, ..., hidden) a step; zero after a row's length.
+        states: by name, likewise, after each step. They are tensors of the recurrence itself, each state apart from
+            the others: the gradient with respect to one is what follows from a change of it alone, whatever the step
+            computed from what, so that all gradients of a step are its Jacobian's transpose times those of the next.
+    """
+
+    def __init__(self, place: int, *, turned: bool, lengths: Lengths | None) -> None:
+        self.place, self.turned, self.lengths = place, turned, lengths
         self.gates: dict[str, list[Tensor]] = {}
         self.states: dict[str, list[Tensor]] = {}
-        self._lengths: Lengths | None = None
-        self._turned = False
 
-    def __call__(self, gates: Gates, state: State) -> None:
-        """Keep one step's gates and state."""
-        for store, values in ((self.gates, gates), (self.states, state)):
+    def __call__(self, gates: Gates, state: State) -> State:
+        """Keep one step's gates and state; returns the state to go on with."""
+        apart = {name: value.view_as(value) for name, value in state.items()}
+        for store, values in ((self.gates, gates), (self.states, apart)):
             for name, value in values.items():
                 store.setdefault(name, []).append(value)
-
-    def turn(self, lengths: Lengths | None) -> None:
-        """Say that time ran backwards, so that `over_time` gives the order of the input."""
-        self._turned, self._lengths = True, lengths
+        return apart
 
     def over_time(self, store: dict[str, list[Tensor]], name: str) -> Tensor:
         """Return (time, batch, ..., hidden) in the order of the input."""
         values = torch.stack(store[name])
-        return reverse(values, self._lengths) if self._turned else values
+        return reverse(values, self.lengths) if self.turned else values

@@ -16,26 +16,55 @@ from cellwise.report.traces import Figure, axis, axis_title, figure, numbers
 # Images are thinned to this many pixels a side: enough to compare, and the page stays light.
 MOST_PIXELS = 64
 COLUMNS = 3
+# Pixels of a row of heat maps, and the share of them between two; words below need more of both, none less.
+PANEL, PANEL_GAP = 310, 0.36
+WORDED_PANEL, WORDED_GAP = 320, 0.45
+ONCE_PANEL, ONCE_GAP = 190, 0.16
 # As in coloured text: vermillion below zero, blue above.
 DIVERGING = [[0, VERMILLION], [0.5, "#f7f7f7"], [1, BLUE]]
 
 
 def draw_heatmap(views: Mapping[str, Heatmap]) -> Figure:
-    """Draw one heat map per label on one colour scale."""
+    """Draw one heat map per label on one colour scale; one below the other where words stand below the columns."""
     view = next(iter(views.values()))
-    columns = min(COLUMNS, len(views))
+    worded = any(one.words for one in views.values())
+    columns = 1 if worded else min(COLUMNS, len(views))
     rows = math.ceil(len(views) / columns)
+    # The same words for all stand below the last one alone.
+    once = worded and len({one.words for one in views.values()}) == 1
+    panel, gap = (ONCE_PANEL, ONCE_GAP) if once else (WORDED_PANEL, WORDED_GAP) if worded else (PANEL, PANEL_GAP)
     data, layout, titles = [], {}, []
     for number, (label, one) in enumerate(views.items()):
         suffix = "" if number == 0 else str(number + 1)
-        x, y = _domain(number % columns, columns), _domain(rows - 1 - number // columns, rows, 0.3 / rows)
-        layout[f"xaxis{suffix}"] = axis(one.x, domain=x, anchor=f"y{suffix}", showgrid=False)
-        layout[f"yaxis{suffix}"] = axis(one.y, domain=y, anchor=f"x{suffix}", showgrid=False)
+        x, y = _domain(number % columns, columns), _domain(rows - 1 - number // columns, rows, gap / rows)
+        below = {"title": {}, "showticklabels": False} if once and number < rows - 1 else _below(one)
+        layout[f"xaxis{suffix}"] = axis(one.x, domain=x, anchor=f"y{suffix}", showgrid=False, **below)
+        # To the right of the same rows their numbers need not be said again, and on a narrow screen have no room.
+        again = number % columns > 0 and one.y_values.tolist() == view.y_values.tolist()
+        bare = {"showticklabels": False, "title": {}} if again else {}
+        layout[f"yaxis{suffix}"] = axis(one.y, **{"domain": y, "anchor": f"x{suffix}", "showgrid": False, **bare})
         titles.append(_title(label, x, y[1]))
         x_values, y_values = numbers(one.x_values), numbers(one.y_values)
-        data.append(_image(one.values, suffix, x=x_values, y=y_values))
+        data.append(_image(one.values, suffix, x=x_values, y=y_values, **_read(one)))
     scale = _colour_axis(np.concatenate([one.values.ravel() for one in views.values()]), view.value)
-    return figure(data, 90 + 290 * rows, annotations=titles, coloraxis=scale, **_top(layout))
+    return figure(data, 90 + panel * rows, annotations=titles, coloraxis=scale, **_top(layout))
+
+
+def _below(one: Heatmap) -> dict[str, Any]:
+    """Every word below its column, on end so that they do not run into each other."""
+    if not one.words:
+        return {}
+    words = {"tickvals": numbers(one.x_values), "ticktext": [literal(word) for word in one.words]}
+    return {**words, "tickangle": -90, "tickfont": {"size": 10}}
+
+
+def _read(one: Heatmap) -> dict[str, Any]:
+    """The word of each column for the pointer, above the place in the field."""
+    if not one.words:
+        return {}
+    words = [literal(word) for word in one.words]
+    shown = "%{text}<br>%{x}, %{y}: %{z:.4~g}<extra></extra>"
+    return {"text": [words] * len(one.values), "hovertemplate": shown}
 
 
 def draw_filmstrip(views: Mapping[str, Filmstrip]) -> Figure:

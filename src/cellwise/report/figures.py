@@ -1,65 +1,80 @@
-"""The two figures that every study has: learning curves and final scores, as plain dictionaries."""
+"""Learning curves of every seed, with the mean and the interval of each cell, as plain dictionaries."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cellwise.compare.groups import Group
 from cellwise.compare.numbers import short
-from cellwise.compare.statistics import t_interval
-from cellwise.compare.table import Comparison, Row
+from cellwise.compare.statistics import t_intervals
+from cellwise.compare.table import Comparison
+from cellwise.compare.values import Floats
 from cellwise.records.schema import Axis
 from cellwise.records.store import RunRecord
-from cellwise.report.theme import Style, literal, styles
+from cellwise.report.references import is_wide, least_of_log, look, near, references
+from cellwise.report.theme import Style, literal
 from cellwise.report.traces import (
+    MOST_POINTS,
     Figure,
     Trace,
     axis,
     band,
+    decades,
     figure,
-    jitter,
     line,
     numbers,
     reference,
     reference_dashes,
-    thin_line,
+    thin_lines,
     thinned,
 )
 
 # What a learning curve may be drawn against: the key in metrics.jsonl and its name.
 AGAINST = {"step": "training steps", "examples": "examples seen", "seconds": "training time (s)"}
+# All seeds of a figure together: a browser draws so many at once, and three variants of them take 3 MB.
+MOST_SEED_POINTS = 80_000
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One run's validation objective ``y`` by global step; ``x`` has the places of ``AGAINST`` by step."""
+    """One run's validation objective ``y`` ``(rows,)`` at its ``steps`` ``(rows,)``, in order.
+
+    ``x`` has the places of ``AGAINST``, each ``(rows,)``, NaN where a row does not tell.
+    """
 
     seed: int
     status: str
-    y: dict[int, float]
-    x: dict[str, dict[int, float]]
-
-
-def look(group: Group) -> dict[str, Style]:
-    """Return the style of each configuration of a group."""
-    return styles({label: cell for (cell, _), label in group.labels.items()})
+    steps: npt.NDArray[np.int64]
+    y: Floats
+    x: Mapping[str, Floats]
 
 
 def validation_curves(group: Group) -> dict[str, list[Curve]]:
     """Read the validation rows of every run, by label."""
     found: dict[str, list[Curve]] = {}
+    key = f"validation_{objective_of(group)}"
     for run in group.runs:
-        curve = _read_curve(run, f"validation_{group.objective}")
-        if curve.y:
+        curve = _read_curve(run, key)
+        if curve.steps.size:
             found.setdefault(group.label(run), []).append(curve)
     return found
 
 
-def learning_curves(comparison: Comparison, curves: dict[str, list[Curve]], against: str = "step") -> Figure:
+def objective_of(group: Group) -> str:
+    """Return the objective; while no run has finished, which would name it, that of the first validation row."""
+    rows = (row for run in group.runs for row in run.metrics()) if not group.objective else iter(())
+    names = (key.removeprefix("validation_") for row in rows for key in row if key.startswith("validation_"))
+    return group.objective or next(names, "")
+
+
+def learning_curves(comparison: Comparison, curves: Mapping[str, list[Curve]], against: str = "step") -> Figure:
     """Draw the validation objective: per cell a mean, a 95 % band, every seed; floors and optimum across.
 
     The mean is over finished runs (all runs while none is) at the steps that each of them reached. Bands are cut where
@@ -71,180 +86,123 @@ def learning_curves(comparison: Comparison, curves: dict[str, list[Curve]], agai
         against: a key of ``AGAINST``.
     """
     style = look(comparison.group)
-    data: list[Trace] = []
+    most = points_of_a_seed(curves)
+    every = [y for each in curves.values() for curve in each for y in curve.y[np.isfinite(curve.y)].tolist()]
+    wide = is_wide(every)
+    least = max(comparison.least, least_of_log(every)) if wide else comparison.least
+    opacity = _opacity(sum(map(len, curves.values())))
+    beneath: list[Trace] = []
+    above: list[Trace] = []
     for label in [row.label for row in comparison.rows if row.label in curves]:
-        data += _curve_traces(label, curves[label], against, style[label], comparison.least)
-    drawn = [(x, y) for trace in data for x, y in zip(trace["x"], trace["y"], strict=True) if y is not None]
-    right = max((x for x, _ in drawn), default=1)
-    lines = _references(comparison)
+        x, y = _points(curves[label], against)
+        keep = [thinned(len(each), most) for each in x]
+        seeds = [(x[k][at], y[k][at]) for k, at in enumerate(keep)]
+        beneath += [thin_lines(label, seeds, style[label], opacity), *_ends(label, curves[label], x, y, style[label])]
+        above += _mean(label, curves[label], against, style[label], least)
+    # Bands beneath every mean, seeds beneath every band.
+    data = [*beneath, *sorted(above, key=lambda trace: "fill" not in trace)]
+    xs = [x for trace in data for x in trace["x"] if x is not None]
+    ys = [y for trace in data for y in trace["y"] if y is not None]
+    right = max(xs, default=1)
+    lines = {name: value for name, value in references(comparison).items() if value > 0 or not wide}
     dashes = reference_dashes({name: name == "optimum" for name in lines})
-    near = _near([y for _, y in drawn], lines)
+    shown = near(ys, lines)
     for name, value in lines.items():
         # A floor far away would press the cells into one line: a click on the legend shows it.
-        hidden = {} if name in near else {"visible": "legendonly"}
+        hidden = {} if name in shown else {"visible": "legendonly"}
         data.append(reference(name, [0, right], [value, value], dashes[name], **hidden))
-    heights = [y for _, y in drawn] + list(near.values())
-    wide = bool(heights) and min(heights) > 0 and max(heights) > 8 * min(heights)
-    y = Axis(f"validation {comparison.objective.replace('_', ' ')}", comparison.unit, "log" if wide else "linear")
+    measured = Axis(
+        f"validation {objective_of(comparison.group).replace('_', ' ')}", comparison.unit, "log" if wide else "linear"
+    )
     return figure(
         data,
         460,
         xaxis=axis(Axis(AGAINST[against]), rangemode="tozero"),
-        yaxis=axis(y),
+        yaxis=axis(measured, **decades(measured, ys)),
         hovermode="x unified",
+        meta={"least": numbers([least])[0]},
     )
 
 
-def bands_cut(figure: Figure, least: float) -> str:
-    """Say where bands of learning curves are cut, ``cut at 0``; "" where none is."""
-    cut = any(trace.get("fill") and least in trace["y"] for trace in figure["data"])
-    return f"cut at {short(least)}" if cut else ""
+def bands_cut(figure: Figure) -> str:
+    """Say where bands of learning curves are cut and why; "" where none is."""
+    least = figure["layout"]["meta"]["least"]
+    if least is None or not any(trace.get("fill") and least in trace["y"] for trace in figure["data"]):
+        return ""
+    why = "where the axis ends" if figure["layout"]["yaxis"].get("type") == "log" else "no score can be below"
+    return f"cut at {short(float(least), 2)}: {why}"
 
 
-def final_scores(comparison: Comparison) -> tuple[Figure, str]:
-    """Draw every seed's test score as a dot, with mean and 95 % interval per cell; best cell on top.
-
-    Intervals are cut where no score can be.
-
-    Returns:
-        the figure, and a note that names the floors or the optimum that lie outside of it.
-    """
-    style = look(comparison.group)
-    rows = [row for row in comparison.rows if row.n]
-    data = [
-        trace
-        for place, row in enumerate(reversed(rows))
-        for trace in _score_traces(row, place, style[row.label], comparison.shown_interval(row))
-    ]
-    values = [value for row in rows for value in row.values.values()]
-    values += [bound for row in rows if row.n > 1 for bound in comparison.shown_interval(row)]
-    span = _span(values)
-    lines = _references(comparison)
-    near = _near(values, lines)  # a floor far away would press the cells into one point: it is named instead
-    dashes = reference_dashes({name: name == "optimum" for name in lines})
-    for name, value in near.items():
-        ends = [-0.5, len(rows) - 0.5]
-        hover = "%{x:.4~g}<extra></extra>"
-        data.append(reference(name, [value, value], ends, dashes[name], hovertemplate=hover))
-    shown = [*values, *near.values()]
-    outside = ", ".join(f"{name} {short(value)}" for name, value in lines.items() if name not in near)
-    x = Axis(f"test {comparison.objective.replace('_', ' ')}", comparison.unit)
-    y = {
-        "tickvals": list(range(len(rows))),
-        "ticktext": [literal(row.label) for row in reversed(rows)],
-        "range": [-0.5, len(rows) - 0.5],
-        "automargin": True,
-        "showgrid": False,
-        "zeroline": False,
-    }
-    drawn = figure(
-        data,
-        130 + 62 * len(rows),
-        xaxis=axis(x, range=numbers([min(shown) - 0.06 * span, max(shown) + 0.06 * span])),
-        yaxis=y,
-        showlegend=bool(near),
-    )
-    return drawn, f"Outside the picture: {outside}." if outside else ""
+def points_of_a_seed(curves: Mapping[str, list[Curve]]) -> int:
+    """Return with how many points at most each seed is drawn, so that all together stay light."""
+    seeds = sum(map(len, curves.values()))
+    return max(20, min(MOST_POINTS, MOST_SEED_POINTS // max(1, seeds)))
 
 
 def _read_curve(run: RunRecord, key: str) -> Curve:
-    y: dict[int, float] = {}
-    x: dict[str, dict[int, float]] = {name: {} for name in AGAINST}
+    rows: dict[int, dict[str, Any]] = {}
     for row in run.metrics():
         if isinstance(row.get("step"), int) and isinstance(row.get(key), int | float):
-            y[row["step"]] = float(row[key])
-            for name in AGAINST:
-                if isinstance(row.get(name), int | float):
-                    x[name][row["step"]] = float(row[name])
-    return Curve(run.seed, run.status, y, x)
+            rows[row["step"]] = row
+    steps = sorted(rows)
+    ordered = [rows[step] for step in steps]
+    x = {name: _numbers([row.get(name) for row in ordered]) for name in AGAINST}
+    y = np.array([row[key] for row in ordered], dtype=np.float64)
+    return Curve(run.seed, run.status, np.array(steps, dtype=np.int64), y, x)
 
 
-def _curve_traces(label: str, curves: list[Curve], against: str, style: Style, least: float) -> list[Trace]:
-    traces: list[Trace] = []
-    for curve in curves:
-        steps = _thin(sorted(curve.y.keys() & curve.x[against].keys()))
-        state = "" if curve.status == "finished" else f" ({curve.status})"
-        hover = f"{label}, seed {curve.seed}{state}"
-        y = [curve.y[s] for s in steps]
-        traces.append(thin_line(label, hover, [curve.x[against][s] for s in steps], y, style))
-    counted = [c for c in curves if c.status == "finished"] or curves
-    common = set.intersection(*(c.y.keys() & c.x[against].keys() for c in counted))
-    steps = _thin(sorted(common))
-    if not steps:
-        return traces
-    x = [float(np.mean([c.x[against][s] for c in counted])) for s in steps]
-    intervals = [t_interval([c.y[s] for c in counted]) for s in steps]
-    if len(counted) > 1:
-        low, high = [max(i.low, least) for i in intervals], [i.high for i in intervals]
-        traces.append(band(label, x, low, high, style))
-    traces.append(line(label, x, [i.value for i in intervals], style))
-    return traces
+def _numbers(values: list[Any]) -> Floats:
+    """Numbers ``(n,)``; NaN for what is none."""
+    return np.array([value if isinstance(value, int | float) else np.nan for value in values], dtype=np.float64)
 
 
-def _thin(steps: list[int]) -> list[int]:
-    return [steps[i] for i in thinned(len(steps))]
+def _opacity(seeds: int) -> float:
+    """How strong a seed's line is: of a thousand each is a breath, or they would be one area."""
+    return 0.35 * min(1.0, math.sqrt(25 / max(1, seeds)))
 
 
-def _references(comparison: Comparison) -> dict[str, float]:
-    """Floors and optimum, by the name in the legend."""
-    lines = {f"floor: {name}": value for name, value in comparison.floors.items() if math.isfinite(value)}
-    if comparison.optimum is not None and math.isfinite(comparison.optimum):
-        lines["optimum"] = comparison.optimum
-    return lines
+def _points(curves: list[Curve], against: str) -> tuple[list[Floats], list[Floats]]:
+    """Where each curve is drawn, ``(rows,)``: x is not known of every row."""
+    known = [np.isfinite(curve.x[against]) for curve in curves]
+    x = [curve.x[against][at] for curve, at in zip(curves, known, strict=True)]
+    return x, [curve.y[at] for curve, at in zip(curves, known, strict=True)]
 
 
-def _span(values: list[float]) -> float:
-    return (max(values) - min(values)) or abs(values[0]) * 0.1 or 1.0
+def _mean(label: str, curves: list[Curve], against: str, style: Style, least: float) -> list[Trace]:
+    """The mean of a cell with its band, at the steps that each counted run has reached."""
+    counted = [curve for curve in curves if curve.status == "finished"] or curves
+    common = reduce(np.intersect1d, [curve.steps[np.isfinite(curve.x[against])] for curve in counted])
+    if not common.size:
+        return []
+    steps = common[thinned(len(common))]
+    rows = [np.searchsorted(curve.steps, steps) for curve in counted]
+    x = np.mean([curve.x[against][row] for curve, row in zip(counted, rows, strict=True)], axis=0)
+    mean, low, high = t_intervals(np.array([curve.y[row] for curve, row in zip(counted, rows, strict=True)]))
+    drawn = [line(label, x, mean, style)]
+    return [band(label, x, np.maximum(low, least), high, style), *drawn] if len(counted) > 1 else drawn
 
 
-def _near(values: list[float], lines: dict[str, float]) -> dict[str, float]:
-    """The lines that a picture of these values has room for: at most as far outside as the values reach."""
-    if not values:
-        return lines
-    span = _span(values)
-    return {name: value for name, value in lines.items() if min(values) - span <= value <= max(values) + span}
-
-
-def _score_traces(row: Row, place: float, style: Style, interval: tuple[float, float]) -> list[Trace]:
-    """One row of the final scores: every seed's dot, and below them the mean with its interval."""
-    dots = [place + 0.12 + offset for offset in jitter(row.n, 0.16)]
-    seeds = [f"{literal(row.label)}, seed {seed}" for seed in row.values]
-    marker = {"color": style.colour, "symbol": style.symbol, "size": 9, "opacity": 0.7}
-    hover = "%{text}: %{x:.5~g}<extra></extra>"
-    traces = [_dots(list(row.values.values()), dots, marker, text=seeds, hovertemplate=hover)]
-    if row.n > 1:
-        traces.append(_mean_bar(row.mean, interval, place - 0.18, style.colour))
-    return traces
-
-
-def _dots(x: Any, y: Any, marker: dict[str, Any], **more: Any) -> Trace:
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": numbers(x),
-        "y": numbers(y),
-        "marker": marker,
-        "showlegend": False,
-        **more,
-    }
-
-
-def _mean_bar(mean: float, interval: tuple[float, float], place: float, colour: str) -> Trace:
-    """The mean as a line across its 95 % interval, which is lopsided where it is cut."""
-    low, high = interval
-    error = {
-        "type": "data",
-        "symmetric": False,
-        "array": numbers([high - mean]),
-        "arrayminus": numbers([mean - low]),
-        "color": colour,
-        "thickness": 2.5,
-        "width": 6,
-    }
-    # Plotly draws open line symbols with the outline alone.
-    marker = {"color": colour, "symbol": "line-ns", "size": 16, "line": {"width": 3, "color": colour}}
-    return {
-        **_dots([mean], [place], marker),
-        "error_x": error,
-        "hovertemplate": f"mean %{{x:.5~g}}, 95 % interval {short(low)} to {short(high)}<extra></extra>",
-    }
+def _ends(label: str, curves: list[Curve], xs: list[Floats], ys: list[Floats], style: Style) -> list[Trace]:
+    """A cross where a run ended, or is, that has not finished; its line alone does not tell it from the others."""
+    ends = [
+        (x[-1], y[-1], f"{literal(label)}, seed {curve.seed} ({curve.status})")
+        for curve, x, y in zip(curves, xs, ys, strict=True)
+        if curve.status != "finished" and x.size
+    ]
+    if not ends:
+        return []
+    marker = {"color": style.colour, "symbol": "x-thin", "size": 9, "line": {"width": 2, "color": style.colour}}
+    return [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": literal(f"{label}, not finished"),
+            "legendgroup": literal(label),
+            "showlegend": False,
+            "x": numbers([x for x, _, _ in ends]),
+            "y": numbers([y for _, y, _ in ends]),
+            "text": [said for _, _, said in ends],
+            "marker": marker,
+            "hovertemplate": "%{text}: %{y:.4~g}<extra></extra>",
+        }
+    ]

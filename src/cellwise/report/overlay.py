@@ -17,12 +17,14 @@ from cellwise.compare.numbers import short
 from cellwise.compare.statistics import t_interval
 from cellwise.records.schema import Axis, Curves, Distribution, Series, Table, Text, View, kind_of
 from cellwise.report.fields import draw_filmstrip, draw_heatmap
-from cellwise.report.theme import BLUE, DASHES, VERMILLION, Style, faded, literal
+from cellwise.report.theme import BLUE, DASHES, SYMBOLS, VERMILLION, Style, faded, literal
 from cellwise.report.traces import (
     Figure,
     Trace,
     axis,
     band,
+    between,
+    decades,
     figure,
     jitter,
     line,
@@ -34,6 +36,8 @@ from cellwise.report.traces import (
 # Up to this many samples a group's values are drawn one by one, beyond it as a density.
 MOST_DOTS = 60
 BINS = 40
+# Kinds of which an average makes no sense.
+OF_ONE_SEED = ("heatmap", "filmstrip", "text")
 
 ByCell: TypeAlias = Mapping[str, Sequence[tuple[int, View]]]
 
@@ -91,6 +95,8 @@ def _first_seed(views: ByCell, draw: Callable[[dict[str, Any]], Figure]) -> Pane
 
 def _curves(views: Mapping[str, Sequence[tuple[int, Curves]]], style: Mapping[str, Style]) -> Panel:
     view = next(iter(views.values()))[0][1]
+    if view.marks == "dots":
+        return _dots(views, style)
     data: list[Trace] = []
     for label, found in views.items():
         measured = _by_name([s for _, v in found for s in v.series if s.role == "measured"])
@@ -102,12 +108,32 @@ def _curves(views: Mapping[str, Sequence[tuple[int, Curves]]], style: Mapping[st
     known = _by_name(every)
     dashes = reference_dashes({name: series[0].role == "optimum" for name, series in known.items()})
     for name, series in known.items():
-        x, _, mean, _ = _over_seeds(series)
+        x, _, mean, _ = _over_seeds(series, view.y)
         data.append(reference(name, x, mean, dashes[name]))
-    drawn = figure(data, xaxis=axis(view.x), yaxis=axis(view.y), hovermode="x unified")
+    ticks = decades(view.y, [y for trace in data for y in trace["y"]])
+    drawn = figure(data, xaxis=axis(view.x), yaxis=axis(view.y, **ticks), hovermode="x unified")
     most = max(len(found) for found in views.values())
-    note = f"Lines are means over up to {most} seeds, bands 95 % intervals." if most > 1 else ""
+    means = "geometric means" if view.y.scale == "log" else "means"
+    note = f"Lines are {means} over up to {most} seeds, bands 95 % intervals." if most > 1 else ""
     return Panel(view.title, view.question, {"": drawn}, note=note)
+
+
+def _dots(views: Mapping[str, Sequence[tuple[int, Curves]]], style: Mapping[str, Style]) -> Panel:
+    """Every point of the first seed."""
+    view = _first(views)
+    assert isinstance(view, Curves)
+    data: list[Trace] = []
+    for label, found in views.items():
+        series = found[0][1].series
+        for number, one in enumerate(series):
+            name = label if len(series) == 1 else f"{label}: {one.name}"
+            symbol = style[label].symbol if len(series) == 1 else SYMBOLS[number % len(SYMBOLS)]
+            marker = {"color": style[label].colour, "symbol": symbol, "size": 7, "opacity": 0.6}
+            hover = f"{literal(name)}: %{{x:.4~g}}, %{{y:.4~g}}<extra></extra>"
+            drawn = line(name, one.x, one.y, style[label], mode="markers", marker=marker, hovertemplate=hover)
+            data.append(drawn)
+    x, y = (axis(of, **between(of)) for of in (view.x, view.y))
+    return Panel(view.title, view.question, {"": figure(data, xaxis=x, yaxis=y)}, note=_seed_note(views))
 
 
 def _by_name(series: Sequence[Series]) -> dict[str, list[Series]]:
@@ -118,7 +144,7 @@ def _by_name(series: Sequence[Series]) -> dict[str, list[Series]]:
 
 
 def _mean_line(name: str, series: list[Series], measured: Axis, style: Style) -> list[Trace]:
-    x, low, mean, high = _over_seeds(series)
+    x, low, mean, high = _over_seeds(series, measured)
     low, high = (_within(measured, edge) for edge in (low, high))
     keep = thinned(len(x))
     traces = []
@@ -135,8 +161,12 @@ def _within(measured: Axis, values: Any) -> Any:
     return np.clip(values, least, math.inf if measured.most is None else measured.most)
 
 
-def _over_seeds(series: list[Series]) -> tuple[Any, Any, Any, Any]:
-    """Return x, low, mean, high over seeds; of one seed, the band that it stored."""
+def _over_seeds(series: list[Series], measured: Axis) -> tuple[Any, Any, Any, Any]:
+    """Return x, low, mean, high over seeds; of one seed, the band that it stored.
+
+    On a log axis mean and interval are those of the logarithms: in the middle of what is drawn, and never below 0.
+    """
+    log = measured.scale == "log"
     if len(series) == 1:
         only = series[0]
         none = np.full(only.y.shape, np.nan)
@@ -146,10 +176,13 @@ def _over_seeds(series: list[Series]) -> tuple[Any, Any, Any, Any]:
     for one in series:
         for x, y in zip(one.x.tolist(), one.y.tolist(), strict=True):
             at.setdefault(x, [])
-            if math.isfinite(y):
-                at[x].append(y)
+            if math.isfinite(y) and not (log and y <= 0):
+                at[x].append(math.log(y) if log else y)
     places = list(at) if series[0].x.dtype.kind in "USO" else sorted(at)
     found = np.array([t_interval(at[x]) for x in places]).reshape(-1, 3)
+    if log:
+        with np.errstate(over="ignore"):  # two seeds far apart have an interval without an upper end
+            found = np.exp(found)
     return np.array(places), found[:, 1], found[:, 0], found[:, 2]
 
 

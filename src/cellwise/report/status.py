@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cellwise.errors import CellwiseError
@@ -37,18 +37,24 @@ def status_lines(folder: Path) -> list[str]:
             raise
         runs = ()
     known = {f"{run.path.parent.name}/{run.path.name}" for run in runs}
-    states = [(_state(run), run) for run in runs]
+    states = [(state_of(run), run) for run in runs]
     counts = Counter(state for state, _ in states)
     counts["waiting"] = sum(name not in known for name in planned)
-    total = len(known.union(planned))
-    told = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
-    lines = [f"{folder}: {total} runs: {told}"]
+    lines = [f"{folder}: {told(counts)}"]
     for state in ORDER[:3]:
         lines += [f"{state:8}  {run.cell} seed {run.seed}: {_said(state, run)}" for of, run in states if of == state]
     return lines + [f"({state}: {MEANINGS[state]})" for state in ORDER if counts[state] and state in MEANINGS]
 
 
-def _state(run: RunRecord) -> str:
+def told(counts: Mapping[str, int]) -> str:
+    """Say how many runs there are, and how many in each state."""
+    each = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts.get(state))
+    total = sum(counts.values())
+    return f"{total} run{'' if total == 1 else 's'}: {each}" if total else "no runs yet"
+
+
+def state_of(run: RunRecord) -> str:
+    """Return where a run stands, one of `ORDER` but waiting."""
     if run.status in ("finished", "pruned"):
         return run.status
     if is_being_run(run.path):

@@ -58,7 +58,7 @@ def sentences(found: Race) -> list[str]:
             f"{len(apart)} of {len(found.p)} pairs are told apart by how soon they are there (log-rank, exact, Holm)."
         ]
     return [
-        f"- {first} is there sooner than {second}: {_time(medians[first])} against {_time(medians[second])} "
+        f"- {first} is there sooner than {second}: {time_of(medians[first])} against {time_of(medians[second])} "
         f"(log-rank, exact, Holm: p {'< 0.001' if p < 0.001 else f'= {p:.2g}'})."
         for (first, second), p in apart.items()
     ]
@@ -71,10 +71,11 @@ def _table(found: Race) -> Table:
         table.add_column(name, justify="right")
     for row in found.rows:
         _, low, high = row.median
-        between = "–" if low == 0 and math.isinf(high) else f"{_time(low)} to {_time(high)}"  # too few runs to say
-        table.add_row(Text(row.label), str(row.n), str(row.reached), _time(row.median.value), between)
+        between = "–" if low == 0 and math.isinf(high) else f"{time_of(low)} to {time_of(high)}"  # too few runs to say
+        table.add_row(Text(row.label), str(row.n), str(row.reached), time_of(row.median.value), between)
     return table
 
 
-def _time(steps: float) -> str:
+def time_of(steps: float) -> str:
+    """Return a number of steps as tables have it; ``never`` where it is infinite."""
     return "never" if math.isinf(steps) else short(round(steps))

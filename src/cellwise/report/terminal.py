@@ -119,6 +119,12 @@ def scores(row: Row, comparison: Comparison) -> tuple[str, str, str]:
     return mean, to_spread(row.sd, spread), f"{low} to {high}"
 
 
+def middles(row: Row, comparison: Comparison) -> tuple[str, str]:
+    """Return median and interquartile mean of a row, with the digits that its mean has."""
+    spread = row.sd if row.sd > 0 else comparison.spread
+    return to_spread(row.median, spread), to_spread(row.interquartile_mean, spread)
+
+
 def rate(row: Row) -> str:
     """Return a row's throughput, whole numbers from 100 on."""
     return short(round(row.throughput)) if row.throughput >= 100 else short(row.throughput, 3)

@@ -21,6 +21,8 @@ Figure: TypeAlias = dict[str, Any]
 
 # More than this is not seen on a screen, and makes the page heavy.
 MOST_POINTS = 500
+# Up to this many decades a log axis has ticks at 1, 2 and 5, beyond at powers of ten, and so many at most.
+MOST_DECADES, MOST_TICKS = 4, 10
 
 
 def numbers(values: Iterable[Any] | npt.NDArray[Any], digits: int = 6) -> list[Any]:
@@ -30,14 +32,29 @@ def numbers(values: Iterable[Any] | npt.NDArray[Any], digits: int = 6) -> list[A
         return [literal(str(value)) for value in array.tolist()]
     if array.dtype.kind in "iub":
         return [int(value) for value in array.tolist()]
-    return [float(f"{v:.{digits}g}") if math.isfinite(v) else None for v in array.astype(float).tolist()]
+    array = array.astype(np.float64)
+    finite = np.isfinite(array)
+    rounded = _rounded(np.where(finite, array, 0.0), digits)
+    # A whole number without the ``.0`` that JSON would carry along.
+    whole = (rounded == np.rint(rounded)) & (np.abs(rounded) < 1e15)
+    values = [int(value) if w else value for value, w in zip(rounded.tolist(), whole.tolist(), strict=True)]
+    return values if finite.all() else [v if ok else None for v, ok in zip(values, finite.tolist(), strict=True)]
 
 
-def thinned(length: int) -> npt.NDArray[np.intp]:
-    """Return at most ``MOST_POINTS`` indices of ``length`` points, the first and the last among them."""
-    if length <= MOST_POINTS:
+def _rounded(values: npt.NDArray[np.float64], digits: int) -> npt.NDArray[np.float64]:
+    """Values ``(n,)`` to so many significant digits, as close as their decimals are written."""
+    size = np.floor(np.log10(np.where(values == 0, 1.0, np.abs(values))))
+    places = np.clip(digits - 1 - size, -300, 300)
+    up, down = 10.0 ** np.maximum(places, 0), 10.0 ** np.maximum(-places, 0)
+    rounded: npt.NDArray[np.float64] = np.rint(values * up / down) / up * down
+    return rounded
+
+
+def thinned(length: int, most: int = MOST_POINTS) -> npt.NDArray[np.intp]:
+    """Return at most ``most`` indices of ``length`` points, the first and the last among them."""
+    if length <= most:
         return np.arange(length)
-    return np.unique(np.linspace(0, length - 1, MOST_POINTS).round().astype(np.intp))
+    return np.unique(np.linspace(0, length - 1, most).round().astype(np.intp))
 
 
 def line(name: str, x: Any, y: Any, style: Style, **more: Any) -> Trace:
@@ -55,17 +72,25 @@ def line(name: str, x: Any, y: Any, style: Style, **more: Any) -> Trace:
     }
 
 
-def thin_line(group: str, hover: str, x: Any, y: Any, style: Style) -> Trace:
-    """Return one seed's line: thin, in its group's colour, without a legend entry."""
+def thin_lines(group: str, seeds: Iterable[tuple[Any, Any]], style: Style, opacity: float = 0.35) -> Trace:
+    """Return the lines of all seeds, each (x, y), as one thin trace in its group's colour, without a legend entry.
+
+    A null ends each seed: a thousand traces of their own would take a browser seconds.
+    """
+    x: list[Any] = []
+    y: list[Any] = []
+    for seed_x, seed_y in seeds:
+        x += [*numbers(seed_x), None]
+        y += [*numbers(seed_y), None]
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": literal(hover),
+        "name": literal(f"{group}, every seed"),
         "legendgroup": literal(group),
         "showlegend": False,
-        "x": numbers(x),
-        "y": numbers(y),
-        "line": {"color": faded(style.colour, 0.35), "dash": style.dash, "width": 1},
+        "x": x[:-1],
+        "y": y[:-1],
+        "line": {"color": faded(style.colour, opacity), "width": 1},  # without dashes, which take seconds to paint
         "hoverinfo": "skip",
     }
 
@@ -122,6 +147,24 @@ def axis(of: Axis, **more: Any) -> dict[str, Any]:
         ticks = [m * 10.0**k for k in range(-9, 13) for m in (1, 2, 5)]
         found |= {"tickvals": numbers(ticks), "tickformat": ",~g"}
     return {**found, **more}
+
+
+def decades(of: Axis, values: Iterable[float | None]) -> dict[str, Any]:
+    """Return what to change in the layout of an axis whose values span many decades: ticks at powers of ten alone."""
+    shown = [math.log10(value) for value in values if value is not None and value > 0]
+    if of.scale != "log" or not shown or max(shown) - min(shown) <= MOST_DECADES:
+        return {}
+    low, high = math.floor(min(shown)), math.ceil(max(shown))
+    step = math.ceil((high - low) / MOST_TICKS)
+    return {"tickvals": numbers([10.0**k for k in range(high, low - 1, -step)]), "tickformat": ".0e"}
+
+
+def between(of: Axis) -> dict[str, Any]:
+    """Return what to change in the layout of an axis that is to show all that the quantity can be, if that is known."""
+    if of.least is None or of.most is None or of.scale != "linear":
+        return {}
+    room = 0.04 * (of.most - of.least)  # for dots on the edge
+    return {"range": [of.least - room, of.most + room]}
 
 
 def axis_title(of: Axis) -> str:

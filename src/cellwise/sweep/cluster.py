@@ -115,7 +115,7 @@ class _Cluster:
             if job is not None and job.number in present:
                 self._coming[number] = _Submitted(run, job)
             elif is_finished(run.folder) and not run.config["again"]:
-                self._end(number, Result(run, "skipped", finished_note(run.folder)))
+                self._end(number, Result(run, "skipped", finished_note(run.folder, run.config["probe"])))
             elif is_being_run(run.folder):
                 self._coming[number] = _Submitted(run, None)
             else:

@@ -27,6 +27,7 @@ from cellwise.resources import resource_folder
 from cellwise.sweep.sizing import KEY, hidden_size_in, refuse_two_sizes
 
 Config = dict[str, Any]
+_SEVERAL = ("logger",)  # of these groups a run may have several files: a list in the defaults of conf/config.yaml
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:
@@ -61,8 +62,13 @@ def _require_plain(override: Override) -> None:
     if group.split(".")[0] == "hydra":
         raise CellwiseError(f"{override.input_line} has no effect: Hydra only composes here; runs go to runs_dir=...")
     choices = _files(group)
-    if choices and not override.is_sweep_override() and not isinstance(override.value(), str | dict):
+    if choices and not override.is_sweep_override() and not _is_choice(group, override.value()):
         raise CellwiseError(f"{override.input_line} is no choice; {group} is one of: {', '.join(choices)}")
+
+
+def _is_choice(group: str, value: Any) -> bool:
+    several = group in _SEVERAL and isinstance(value, list) and bool(value)
+    return isinstance(value, str | dict) or (several and all(isinstance(each, str) for each in value))
 
 
 def compose_config(overrides: Sequence[str]) -> Config:
@@ -152,7 +158,7 @@ def _unknown_choice(error: MissingConfigException) -> CellwiseError:
             cell_info(name)
         except CellwiseError as told:
             return told
-    return unknown(group or "configuration", name, error.options or [])
+    return unknown(group or "configuration", name, error.options or _files(group))
 
 
 def _unknown_key(error: ConfigCompositionException, parsed: list[Override]) -> CellwiseError:

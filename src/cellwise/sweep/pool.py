@@ -177,7 +177,11 @@ class _Pool:
         """Start a run, unless it is finished, or another launcher's."""
         since = ended_since(run.folder, self._began)
         if is_finished(run.folder) and (since is not None or not run.config["again"]):
-            note = finished_note(run.folder) if since is None else "finished meanwhile, by another launcher"
+            note = (
+                finished_note(run.folder, run.config["probe"])
+                if since is None
+                else "finished meanwhile, by another launcher"
+            )
             self._end(number, Result(run, "skipped", note))
         elif is_being_run(run.folder):
             self._elsewhere[number] = run

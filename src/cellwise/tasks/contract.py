@@ -35,6 +35,19 @@ class Learned(NamedTuple):
     weight: float | None = None
 
 
+class Probed(NamedTuple):
+    """What probes look at again and again while a cell trains.
+
+    Attributes:
+        batch: of validation, always the same.
+        tokens: what the recurrent layer reads of the batch's first row, a word a step; empty where steps are only
+            counted.
+    """
+
+    batch: Any
+    tokens: tuple[str, ...] = ()
+
+
 class Scores(ABC):
     """Test or validation scores of one pass: sums over examples, divided at the end, in float64."""
 
@@ -109,3 +122,16 @@ class Task(ABC):
     @abstractmethod
     def views(self, network: nn.Module) -> list[View]:
         """Return the evidence to look at, made from the trained network and the test split."""
+
+    def probed(self) -> Probed:
+        """Return what probes look at; some rows are enough, and few are cheap. The first batch of validation."""
+        return Probed(next(iter(self.loader("valid"))))
+
+    def last_loss(self, network: nn.Module, batch: Any) -> Tensor:
+        """Return the loss of each row's last prediction alone, (batch,), starting from the initial state.
+
+        Where a row has several predictions, a task must say so itself, or later losses blur how far back one of them
+        reaches. Here it is the training loss of the batch, one number, which is right but for a factor where each row
+        has one prediction.
+        """
+        return self.learn(network, batch, None).loss

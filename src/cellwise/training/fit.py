@@ -13,6 +13,7 @@ from torch import nn
 
 from cellwise.cells.registry import build_cell, import_cells
 from cellwise.data.loader import SequentialLoader
+from cellwise.probes.probe import Probe
 from cellwise.records.identity import run_folder
 from cellwise.tasks import build_task
 from cellwise.tasks.contract import Split, Task
@@ -68,7 +69,7 @@ def build_module(
     )
 
 
-def fit(settings: RunSettings, module: TrainingModule, folder: Path, start: Start | None) -> pl.Trainer:
+def fit(settings: RunSettings, module: TrainingModule, folder: Path, start: Start | None, probe: Probe) -> pl.Trainer:
     """Train, from where an earlier run ended if one did, and validate the end if nothing has; returns the Trainer."""
     task, ranks = module.task, module.ranks
     examples, checkpoint = batches(task, "train", settings), None
@@ -77,7 +78,7 @@ def fit(settings: RunSettings, module: TrainingModule, folder: Path, start: Star
     if start is not None:
         examples.load_state_dict(start.loader)  # Lightning does not where an epoch had ended without validation
         checkpoint = start.checkpoint
-    trainer = make_trainer(settings, folder, ranks.rank)
+    trainer = make_trainer(settings, folder, ranks.rank, [probe])
     trainer.fit(module, examples, batches(task, "valid", settings), ckpt_path=checkpoint, weights_only=True)
     if module.validated_step != module.global_step:
         trainer.validate(module, batches(task, "valid", settings), verbose=False)
@@ -111,7 +112,7 @@ def take_part(ranks: Ranks, config: Mapping[str, Any], threads: int, start: Star
     )
     with warnings.catch_warnings():
         ignore_lightnings_own()
-        fit(settings, module, folder, start)
+        fit(settings, module, folder, start, Probe("off", task, network))  # rank 0 looks alone
 
 
 def batches(task: Task, split: Split, settings: RunSettings) -> SequentialLoader[Any]:

@@ -48,7 +48,7 @@ def rerun(folder: Path, progress: Progress | None = None) -> Repeated:
     with tempfile.TemporaryDirectory() as elsewhere:
         trainer = {**config["trainer"], "threads": then["threads"]}
         config |= {"trainer": trainer, "runs_dir": elsewhere, "again": False}
-        config["logger"] = {**config["logger"], "name": "none"}
+        config["logger"] = {}
         again = train(config, progress=progress).folder
         old, new = _rows(folder), _rows(again)
         difference = _first_difference(old, new) or _difference(

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from cellwise.budget import parse_budget
 from cellwise.cells.registry import build_cell
 from cellwise.errors import CellwiseError
+from cellwise.records.mirrors.settings import Loggers, read_loggers
 from cellwise.recurrent.options import check_options
 from cellwise.settings import bounded, parse, typed
 from cellwise.tasks import read_task
@@ -96,13 +97,8 @@ class OptimSettings:
             )
 
 
-@dataclass(frozen=True)
-class LoggerSettings:
-    """Who mirrors the record; see conf/logger."""
-
-    name: Literal["none", "wandb"] = "none"
-    mode: Literal["offline", "online"] = "offline"
-    project: str = "cellwise"
+Level = Literal["off", "light", "full"]
+"""How closely probes look inside the cell; see conf/config.yaml."""
 
 
 @dataclass(frozen=True)
@@ -111,12 +107,13 @@ class RunSettings:
 
     trainer: TrainerSettings
     optim: OptimSettings
-    logger: LoggerSettings
+    loggers: Loggers
     task: Any
     cell: str
     cell_options: Mapping[str, Any]
     seed: int
     again: bool
+    probe: Level
 
 
 @dataclass(frozen=True)
@@ -130,6 +127,7 @@ class _Plain:
     cell_modules: tuple[str, ...] = ()
     again: bool = False
     budget: str | None = None
+    probe: Level = "off"
 
 
 _GROUPS = ("cell", "task", "data", "network", "optim", "trainer", "logger")
@@ -160,10 +158,11 @@ def read(config: Mapping[str, Any]) -> RunSettings:
     return RunSettings(
         trainer=trainer,
         optim=optim,
-        logger=parse(LoggerSettings, config["logger"], "logger"),
+        loggers=read_loggers(config["logger"]),
         task=task,
         cell=config["cell"]["name"],
         cell_options=cell,
         seed=plain.seed,
         again=plain.again,
+        probe=plain.probe,
     )

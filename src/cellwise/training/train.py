@@ -18,9 +18,12 @@ from cellwise.budget import recurrent_flops
 from cellwise.cells.registry import build_cell, import_cells
 from cellwise.errors import CellwiseError
 from cellwise.machine import cores
+from cellwise.probes.probe import Probe
 from cellwise.records.finished import finished_note, is_finished
 from cellwise.records.identity import run_folder
 from cellwise.records.lease import Lease, take_lease
+from cellwise.records.mirrors.attach import attach, require_loggers
+from cellwise.records.mirrors.contract import Mirrored
 from cellwise.records.schema import Parameters, RunInfo, Summary, Throughput
 from cellwise.records.writer import RunWriter
 from cellwise.tasks import build_task
@@ -80,8 +83,9 @@ def train(
     settings = read(config)
     folder = run_folder(config)
     if is_finished(folder) and not settings.again:
-        return Outcome(folder, finished_note(folder), skipped=True)
+        return Outcome(folder, finished_note(folder, settings.probe), skipped=True)
     _require_devices(settings.trainer)
+    require_loggers(settings.loggers)
     started = time.perf_counter()
     threads = settings.trainer.threads or max(1, (threads or cores()) // settings.trainer.devices)
     try:
@@ -96,7 +100,7 @@ def train(
         examples.share(0, settings.trainer.devices)  # refuses what can't be shared
     with take_lease(folder) as lease:
         if is_finished(folder) and not settings.again:  # by another process, since the first look
-            return Outcome(folder, finished_note(folder), skipped=True)
+            return Outcome(folder, finished_note(folder, settings.probe), skipped=True)
         info = info_now(config, settings, task.checksums, threads)
         start = None if settings.again else _start(folder, settings, info, extends)
         return _make(config, settings, task, info, start, lease, started, progress, own_process=own_process)
@@ -136,18 +140,21 @@ def _make(
         with all_ranks(of, on, log, take_part, config, info.threads, start) as ranks:
             module = _built(config, settings, task, record, progress, stop, ranks)
             setup_seconds = time.perf_counter() - started
-            trainer = fit(settings, module, folder, start)
+            probe = Probe(settings.probe, task, module.network, record.note)
+            trainer = fit(settings, module, folder, start, probe)
         fitted = time.perf_counter()
         module.selection.restore(module.network)
         trainer.test(module, batches(task, "test", settings), verbose=False)
         with torch.inference_mode():
-            for view in task.views(module.network.eval()):
+            for view in [*task.views(module.network.eval()), *probe.views()]:
                 record.view(view)
         times = {
             "setup": setup_seconds,
             "train": fitted - started - setup_seconds,
             "test": time.perf_counter() - fitted,
         }
+        if probe.level != "off":
+            times |= {"train": times["train"] - probe.seconds, "probe": probe.seconds}
         record.update(times_seconds={name: round(seconds, 3) for name, seconds in times.items()})
         summary = _summary(settings, task, module, record.info)
         record.finish(summary)
@@ -186,10 +193,7 @@ def _built(
             recurrent_flops(cell, r.input_size, r.hidden_size, r.num_layers, directions=r.directions) for r in layers
         ),
     )
-    if settings.logger.name == "wandb":
-        from cellwise.records.wandb import WandbMirror  # W&B takes 0.4 s to import, so only who asks pays
-
-        record.mirror(WandbMirror(record.folder, settings.logger.mode, settings.logger.project, config))
+    attach(record, settings.loggers, Mirrored(record.folder, record.info, config, task.objective, record.logged() > 0))
 
     def report(row: Row) -> None:
         record.log(row)
@@ -198,6 +202,8 @@ def _built(
 
     told: dict[str, Any] = {"report": report, "logged": record.logged, "note": record.note, "stop": stop}
     module = build_module(settings, task, network, ranks, folder=record.folder, **told)
+    measured = {"objective": task.objective.metric, "direction": task.objective.direction, "unit": task.objective.unit}
+    record.update(steps=module.steps_in_all, **measured)
     return module
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -13,23 +14,27 @@ from cellwise.training.checkpoint import DirectWrites
 from cellwise.training.settings import RunSettings
 
 
-def make_trainer(settings: RunSettings, folder: Path, rank: int = 0) -> pl.Trainer:
+def make_trainer(
+    settings: RunSettings, folder: Path, rank: int = 0, callbacks: Sequence[pl.Callback] = ()
+) -> pl.Trainer:
     """Return Lightning's Trainer with everything off that the record does itself.
 
     Args:
         settings: of the run.
         folder: where Lightning may write; it does not.
         rank: of this process among the run's, each of which has a Trainer of its own, for one device.
+        callbacks: more than those that every run has.
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # tips, device lists: the record has them
     trainer = settings.trainer
     every = trainer.validate_every_steps
+    ending = [] if trainer.max_steps is None else [_MaxSteps(trainer.max_steps)]
     return pl.Trainer(
         accelerator=trainer.accelerator,
         devices=[rank] if trainer.accelerator == "gpu" and trainer.devices > 1 else 1,
         precision=trainer.precision,
         max_epochs=trainer.max_epochs if trainer.max_epochs is not None else sys.maxsize,
-        callbacks=_MaxSteps(trainer.max_steps) if trainer.max_steps is not None else None,
+        callbacks=[*ending, *callbacks],
         val_check_interval=every,
         check_val_every_n_epoch=1 if every is None else None,
         gradient_clip_val=settings.optim.clip_norm,

@@ -23,7 +23,7 @@ from cellwise.training.optim import make_optimizer
 from cellwise.training.seeds import reseed
 from cellwise.training.settings import read
 
-STUDY = load_study_file("adding")
+STUDY = load_study_file("every_cell")
 CELLS = [name for name in cell_names() if cell_info(name).factory.__module__.startswith("cellwise.cells.")]
 
 SOLVED_MSE = 0.01  # one sixteenth of what always answering the mean costs

@@ -12,7 +12,7 @@ from cellwise.cells.contract import Cell, Gates, State, check_returned, run_step
 from cellwise.recurrent.conditions import Conditions
 from cellwise.recurrent.maps import Dense, LinearMap
 
-Watch = Callable[[Gates, State], None]
+Watch = Callable[[Gates, State], State]
 
 
 class ByName(Protocol):
@@ -60,7 +60,7 @@ def run(
         x: (time, batch, ..., input), time 1 or more.
         state: by name, (batch, ..., hidden).
         conditions: lengths, resets and masks of this call.
-        watch: called with the gates and the state after each step.
+        watch: called with the gates and the state after each step; returns the state to go on with.
 
     Returns:
         Output (time, batch, ..., hidden) and the state after the last valid step.
@@ -80,9 +80,9 @@ def run(
             check_returned(cell, returned, old)
         new, gates = returned
         state = conditions.after(t, new, old)
-        outputs.append(conditions.visible(t, state[cell.states[0]]))
         if watch is not None:
-            watch({name: conditions.visible(t, value) for name, value in gates.items()}, state)
+            state = watch({name: conditions.visible(t, value) for name, value in gates.items()}, state)
+        outputs.append(conditions.visible(t, state[cell.states[0]]))
     return torch.stack(outputs), state
 
 

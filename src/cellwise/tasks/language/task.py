@@ -20,7 +20,7 @@ from cellwise.data.loader import SequentialLoader
 from cellwise.errors import CellwiseError
 from cellwise.records.schema import View
 from cellwise.recurrent.layer import Recurrent
-from cellwise.tasks.contract import Learned, Scores, Split, Task
+from cellwise.tasks.contract import Learned, Probed, Scores, Split, Task
 from cellwise.tasks.language import views
 from cellwise.tasks.language.columns import IGNORED, Windows
 from cellwise.tasks.language.corpus import UNKNOWN, Corpus, build_corpus, cut_and_split, read_text, with_other_test
@@ -33,6 +33,8 @@ from cellwise.tasks.language.sources import OfficialText, RawText
 from cellwise.tasks.language.stories import Text
 
 Batch = tuple[Tensor, Tensor]
+
+_PROBED_COLUMNS, _PROBED_STEPS = 16, 64  # longer than most training windows: what is remembered may reach further
 
 
 def build(settings: LanguageSettings) -> LanguageTask:
@@ -115,6 +117,21 @@ class LanguageTask(Task):
         if self.story is not None and isinstance(self.settings.data, Sentences):
             return views.of_sentences(nll_nats, self.story, self.settings.data)
         return [views.by_frequency(nll_nats, self.corpus)]
+
+    def probed(self) -> Probed:
+        """Return the beginning of columns of the validation text, whatever the sizes of evaluation."""
+        tokens = self.corpus.splits["valid"]
+        columns = max(1, min(_PROBED_COLUMNS, (len(tokens) - 1) // _PROBED_STEPS))
+        inputs, targets = Windows(tokens, batch_size=columns, steps=_PROBED_STEPS)[0]
+        whole = targets[-1] != IGNORED
+        words = tuple(self.corpus.vocabulary[token] for token in inputs[:, 0].tolist())
+        return Probed((inputs[:, whole], targets[:, whole]), words)
+
+    def last_loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Return the negative log-likelihood of each column's last token, (columns,)."""
+        inputs, targets = batch
+        logits, _ = network(inputs)
+        return F.cross_entropy(logits[-1], targets[-1], reduction="none")
 
     def on_other_data(self, settings: LanguageSettings, split: Split) -> LanguageTask:
         """Return this task with a split of another text as its test split, in the run's vocabulary."""

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from cellwise.data.shuffled import Rows
 from cellwise.records.schema import View
-from cellwise.tasks.contract import Learned, Scores, Split
+from cellwise.tasks.contract import Learned, Probed, Scores, Split
 from cellwise.tasks.memory import views
 from cellwise.tasks.memory.metrics import SquaredError
 from cellwise.tasks.memory.problem import Batch, Problem
@@ -124,6 +124,20 @@ class Adding(Problem):
         answers, _ = network(inputs)
         squared: Tensor = (answers - targets).square()
         return Learned(squared.mean(), {"mse": (squared.detach().double().sum(), len(targets))}, len(targets), None)
+
+    def probed(self) -> Probed:
+        """Return the first sequences of validation; of the first one, the numbers that count."""
+        batch = super().probed().batch
+        number, marker = batch[0][:, 0].unbind(-1)
+        words = (f"{n:.2f}" if marked else "\N{MIDDLE DOT}" for n, marked in zip(number, marker, strict=True))
+        return Probed(batch, tuple(words))
+
+    def last_loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Return the squared error of each answer, (sequences,)."""
+        inputs, targets = batch
+        answers, _ = network(inputs)
+        squared: Tensor = (answers - targets).square().squeeze(-1)
+        return squared
 
     def scores(self) -> Scores:
         """Return empty scores for one pass over a split."""

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Protocol, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,10 +15,13 @@ from cellwise.data.loader import SequentialLoader
 from cellwise.data.shuffled import Batches, Rows, ShuffledLoader
 from cellwise.network.sequence_model import SequenceModel
 from cellwise.recurrent.layer import Recurrent
-from cellwise.tasks.contract import Split, Task
+from cellwise.tasks.contract import Probed, Split, Task
 from cellwise.tasks.memory.settings import INPUT_SIZES, MemorySettings
 
 Batch = tuple[Tensor, Tensor]
+
+
+_PROBED_SEQUENCES = 20
 
 
 class Drawn(Protocol):
@@ -80,6 +84,11 @@ class Problem(Task):
         if split == "train":
             return ShuffledLoader(self._drawn[split], task.batch_size, self.settings.order_seed)
         return SequentialLoader(Batches(self._drawn[split], task.eval_batch_size))
+
+    def probed(self) -> Probed:
+        """Return the first sequences of validation."""
+        valid = self._drawn["valid"]
+        return Probed(valid[np.arange(min(len(valid), _PROBED_SEQUENCES))])
 
     def answers(self, network: nn.Module, split: Split) -> Tensor:
         """Return the network's outputs on a split, in the order in which it was drawn, float64 on the CPU.
