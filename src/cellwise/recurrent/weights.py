@@ -122,7 +122,7 @@ class Weights(nn.Module):
 
         Biases are in it, but for those that the step adds itself.
         """
-        cell, bias = self.cell, self._added_bias()
+        cell, bias = self.cell, self.added_bias()
         if self.mapped == cell.gates:
             return self.input_map(x, self.input_weight, bias)
         mapped = self.input_map(x, self.input_weight)
@@ -172,7 +172,7 @@ class Weights(nn.Module):
             recurrent_bias=own[0] if own else None,
         )
 
-    def _added_bias(self) -> Tensor | None:
+    def added_bias(self) -> Tensor | None:
         """The bias that `project` adds, (gates * hidden,)."""
         bias = self._whole_bias()
         if bias is None or not self.cell.step_biases:

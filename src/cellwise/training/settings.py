@@ -29,7 +29,7 @@ class TrainerSettings:
     accelerator: Literal["cpu", "gpu"] = "cpu"
     devices: int = bounded(1, minimum=1)
     threads: int | None = bounded(None, minimum=1)
-    engine: Literal["auto", "reference", "native", "scan"] = "auto"
+    engine: Literal["auto", "reference", "native", "scan", "fused"] = "auto"
     checkpoint_every_seconds: float | None = bounded(60.0, minimum=0)
     data_workers: int = bounded(0, minimum=0)
     non_finite: Literal["stop", "go_on"] = "stop"

@@ -12,14 +12,14 @@ from torch import Tensor
 from cellwise.cells.contract import Cell, State
 from cellwise.errors import CellwiseError, unknown
 from cellwise.recurrent.conditions import Conditions
-from cellwise.recurrent.engines import native, reference, scan
+from cellwise.recurrent.engines import fused, native, reference, scan
 from cellwise.recurrent.maps import LinearMap
 from cellwise.recurrent.options import LayerOptions
 from cellwise.recurrent.weights import Weights
 
 Engine = Callable[[Weights, Tensor, State, Conditions], tuple[Tensor, State]]
 
-ENGINES: dict[str, Engine] = {"reference": reference.run, "native": native.run, "scan": scan.run}
+ENGINES: dict[str, Engine] = {"reference": reference.run, "native": native.run, "scan": scan.run, "fused": fused.run}
 
 
 def resolve(name: str, cell: Cell, recurrent_map: LinearMap, options: LayerOptions) -> str:
@@ -38,6 +38,7 @@ def resolve(name: str, cell: Cell, recurrent_map: LinearMap, options: LayerOptio
         "native": native.expressible(cell, recurrent_map, options),
         "scan": scan.expressible(cell),
         "reference": True,
+        "fused": fused.expressible(cell, recurrent_map),
     }
     if name == "auto":
         return next(engine for engine, runs in able.items() if runs)

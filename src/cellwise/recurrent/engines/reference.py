@@ -2,21 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from cellwise.cells.contract import Gates, State, check_returned, run_step
+from cellwise.cells.contract import Cell, Gates, State, check_returned, run_step
 from cellwise.recurrent.conditions import Conditions
-from cellwise.recurrent.maps import Dense
-from cellwise.recurrent.weights import Weights
+from cellwise.recurrent.maps import Dense, LinearMap
 
 Watch = Callable[[Gates, State], State]
 
 
+class ByName(Protocol):
+    """Tensors by name: a dictionary, or torch's of parameters."""
+
+    def items(self) -> Iterable[tuple[str, Tensor]]:
+        """Return the pairs."""
+        ...
+
+
+class StepWeights(Protocol):
+    """What the loop knows of a layer's weights: `Weights`, or other tensors in their place."""
+
+    @property
+    def cell(self) -> Cell:
+        """The cell."""
+        ...
+
+    @property
+    def recurrent_map(self) -> LinearMap:
+        """The map of the recurrent products."""
+        ...
+
+    @property
+    def part_bias(self) -> ByName:
+        """By part, its own bias, (hidden,)."""
+        ...
+
+    def project(self, x: Tensor) -> Tensor:
+        """Return the input's share of every gate."""
+        ...
+
+    def step_parameters(self) -> dict[str, Tensor]:
+        """Return what a step gets as `p`."""
+        ...
+
+
 def run(
-    weights: Weights, x: Tensor, state: State, conditions: Conditions, watch: Watch | None = None
+    weights: StepWeights, x: Tensor, state: State, conditions: Conditions, watch: Watch | None = None
 ) -> tuple[Tensor, State]:
     """Run one layer in one direction.
 
@@ -51,7 +86,7 @@ def run(
     return torch.stack(outputs), state
 
 
-def input_shares(weights: Weights, x_t: Tensor) -> dict[str, Tensor]:
+def input_shares(weights: StepWeights, x_t: Tensor) -> dict[str, Tensor]:
     """Return by gate what `weights.project` gave, (..., gates * hidden)."""
     gates = weights.cell.gates
     return dict(zip(gates, x_t.chunk(len(gates), dim=-1), strict=True)) if gates else {}
@@ -60,7 +95,7 @@ def input_shares(weights: Weights, x_t: Tensor) -> dict[str, Tensor]:
 class Products:
     """The real recurrent products of one layer, bound to one step's input share at a time."""
 
-    def __init__(self, weights: Weights, conditions: Conditions):
+    def __init__(self, weights: StepWeights, conditions: Conditions):
         self._cell, self._map = weights.cell, weights.recurrent_map
         self._weight, self._masks = conditions.matrices, conditions.operand_masks
         self._part_bias = dict(weights.part_bias.items())

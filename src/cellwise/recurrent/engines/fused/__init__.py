@@ -1,0 +1,118 @@
+"""The step fused: any cell at the speed of its products, with nothing written per cell.
+
+The cell's own step runs with its products cut out (`cut`); what is left is pointwise, is traced with its derivative
+(`graphs`) and compiled (`compiled`). The loop (`tape`) runs the products itself, last product first on the way back,
+and makes each weight gradient one product over all steps. The factorisation is that of FlashRNN (Poeppel et al. 2024,
+arXiv 2412.07752): the driver owns the products, the cell is a pointwise map; here that map is derived.
+
+Second derivatives, forward derivatives, `vmap` and mixed precision are the reference's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cellwise.cells.contract import Cell, State
+from cellwise.recurrent.conditions import Conditions
+from cellwise.recurrent.engines import reference
+from cellwise.recurrent.engines.fused.cut import look_at
+from cellwise.recurrent.engines.fused.form import Form
+from cellwise.recurrent.engines.fused.given import Given
+from cellwise.recurrent.engines.fused.products import known
+from cellwise.recurrent.engines.fused.tape import Tape
+from cellwise.recurrent.maps import LinearMap
+from cellwise.recurrent.weights import Weights
+
+
+def expressible(cell: Cell, recurrent_map: LinearMap) -> bool:
+    """Whether a cell's step can be cut at its products: it calls each once, in order, whatever the numbers are."""
+    return known(recurrent_map) and look_at(cell) is not None
+
+
+def run(weights: Weights, x: Tensor, state: State, conditions: Conditions) -> tuple[Tensor, State]:
+    """Run one layer in one direction; arguments and results as `reference.run`."""
+    if _for_the_reference(x):
+        return reference.run(weights, x, state, conditions)
+    given = Given.of(weights, x, state, conditions)
+    output, *new = _Fused.apply(given, form_of(given), *given.tensors())  # type: ignore[no-untyped-call]
+    return output, dict(zip(weights.cell.states, new, strict=True))
+
+
+def form_of(given: Given) -> Form:
+    """Return the form of a call."""
+    cell, conditions = given.cell, given.conditions
+    seen = look_at(cell)
+    assert seen is not None
+    first = next(iter(cell.products), None)
+    as_it_is = conditions.resets is None and first not in conditions.operand_masks
+    return Form(
+        cell,
+        given.hidden_size,
+        parameters=tuple(given.parameters),
+        part_biases=tuple(given.part_bias),
+        masked=tuple(conditions.operand_masks),
+        kept=tuple(conditions.kept),
+        lengths=conditions.lengths is not None,
+        resets=conditions.resets is not None,
+        direct=seen.direct,
+        start=seen.start if as_it_is else None,
+    )
+
+
+def _for_the_reference(x: Tensor) -> bool:
+    """Whether a call is in the middle of something that wants to see every operation, or has no rows."""
+    return (
+        x.numel() == 0
+        or torch.is_autocast_enabled(x.device.type)
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or torch.autograd.forward_ad._current_level >= 0
+    )
+
+
+class _Fused(torch.autograd.Function):
+    """The layer as one function of its input, state, weights and what it goes back to at resets."""
+
+    @staticmethod
+    def forward(ctx: Any, given: Given, form: Form, *tensors: Tensor | None) -> tuple[Tensor, ...]:
+        tape = Tape(given.with_tensors([None if value is None else value.detach() for value in tensors]), form)
+        new = tape.forward()
+        ctx.tape, ctx.form, ctx.given, ctx.there = tape, form, given, [value is not None for value in tensors]
+        saved = [value for value in tensors if value is not None]
+        # The same memory as a tensor of its own, because the rows of the tape are views of the other.
+        output = tape.output.data
+        ctx.save_for_backward(*saved, output)
+        return (output, *new.values())
+
+    @staticmethod
+    def backward(ctx: Any, d_output: Tensor, *d_new: Tensor) -> tuple[Any, ...]:
+        left = iter(ctx.saved_tensors)  # says if one of them has been written into since
+        tensors = [next(left) if there else None for there in ctx.there]
+        given, needed = ctx.given.with_tensors(tensors), ctx.needs_input_grad[2:]
+        if torch.is_grad_enabled():
+            return (None, None, *_twice(given, tensors, needed, (d_output, *d_new)))
+        tape, ctx.tape = ctx.tape, None
+        if tape is None:  # a second time through the same graph: the first has used the buffers up
+            tape = Tape(given.with_tensors([None if v is None else v.detach() for v in tensors]), ctx.form)
+            tape.forward()
+        found = tape.backward(d_output, dict(zip(ctx.form.cell.states, d_new, strict=True)))
+        x, input_weight, bias = found.of_input(needed[:3])
+        rest = (*found.of_state(), *found.of_matrices(), *found.of_part_biases(), *found.of_learned())
+        gradients = (x, input_weight, bias, *rest)
+        return (None, None, *(g if n else None for g, n in zip(gradients, needed, strict=True)))
+
+
+def _twice(
+    given: Given, tensors: list[Tensor | None], needed: tuple[bool, ...], gradients: tuple[Tensor, ...]
+) -> list[Tensor | None]:
+    """The gradients as a function that can be differentiated again: the reference's."""
+    output, new = reference.run(given, given.x, given.state, given.conditions)
+    values = (output, *(new[name] for name in given.cell.states))
+    wanted = [t for t, n in zip(tensors, needed, strict=True) if n and t is not None]
+    reached = [(value, d) for value, d in zip(values, gradients, strict=True) if value.requires_grad]
+    pairs = zip(*reached, strict=True)
+    outputs, by_output = next(pairs), next(pairs)
+    found = iter(torch.autograd.grad(outputs, wanted, by_output, create_graph=True, allow_unused=True))
+    return [next(found) if n else None for n in needed]
