@@ -41,7 +41,7 @@ class Recurrent(Stack):
         weight_drop: on the entries of the recurrent matrices.
         input_init, recurrent_init, chrono: how weights and biases start, in every layer and direction.
             All of these as `LayerOptions` says, with their sources.
-        engine: `auto`, `reference`, `native` or `scan`; `layer.engine` says what was chosen.
+        engine: `auto`, `reference`, `native`, `scan` or `fused`; `layer.engine` says what was chosen.
         **cell_options: the cell's own; an unknown one is an error that lists the allowed ones.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How a cell is run over time: `reference` is the truth, `native` torch's kernel, `scan` all steps at once.
+"""How a cell is run over time: `reference` is the truth, `native` torch's kernel, `scan` all steps at once, `fused` ours.
 
 `auto` chooses by a fixed table: native where torch has the kernel, scan where the cell is affine, else reference.
 """
