@@ -1,6 +1,7 @@
-"""How a cell is run over time: `reference` is the truth, `native` torch's kernel, `scan` all steps at once, `fused` ours.
+"""How a cell is run over time: `reference` is the truth, `native` torch's kernel, `scan` all steps at once.
 
-`auto` chooses by a fixed table: native where torch has the kernel, scan where the cell is affine, else reference.
+`fused` is any cell's step, cut at its products and compiled. `auto` chooses by a fixed table: native where torch has
+the kernel, scan where the cell is affine, else reference.
 """
 
 from __future__ import annotations
