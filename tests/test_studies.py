@@ -233,6 +233,12 @@ def test_a_grid_needs_no_optuna(folder: Path, capfd: Capture, monkeypatch: pytes
     out, _ = capfd.readouterr()
     assert told(out, "finished") == []
     assert len(told(out, "skipped")) == 6
+    search = folder / "runs" / "mine" / "tuning" / "search.json"
+    kept = search.read_text()
+    search.unlink()  # as while it is under way
+    assert typed("report", "runs/mine/tuning") == 2
+    assert "its trials have not all ended" in capfd.readouterr().err
+    search.write_text(kept)
     assert typed("study", "mine", "tune.sampler=tpe", "tune.trials=2") == 2
     assert capfd.readouterr().err == (
         "cellwise: tune.sampler=tpe needs Optuna; type pip install 'cellwise[search]', or tune a grid of listed "

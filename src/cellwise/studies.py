@@ -100,10 +100,12 @@ def show_tuning(folder: Path, *, alone: bool = True) -> bool:
     Raises:
         CellwiseError: tuning has not ended, or more was asked for.
     """
-    from cellwise.records.tuning import read_tuning
+    from cellwise.records.question import read_question
+    from cellwise.records.tuning import TUNING, read_tuning
     from cellwise.report.tuning import render_tuning
 
-    record = read_tuning(folder.resolve().parent) if (folder / "search.json").exists() else None
+    study = folder.resolve().parent
+    record = read_tuning(study) if (folder / "search.json").exists() else None
     if record is not None:
         if not alone:
             raise CellwiseError(
@@ -112,7 +114,9 @@ def show_tuning(folder: Path, *, alone: bool = True) -> bool:
             )
         render_tuning(record)
         print(f"Trials: {folder / 'trials.csv'}")
-    elif (folder / "optuna.journal").exists():
+    elif (folder / "optuna.journal").exists() or (
+        folder.resolve().name == TUNING and read_question(study) is not None  # a sweep may be called so, too
+    ):
         raise CellwiseError(f"{folder}: its trials have not all ended; type `cellwise status {folder}`")
     return record is not None
 
