@@ -209,8 +209,8 @@ def loaded(code: str, cwd: Path | None = None) -> set[str]:
     [
         "import cellwise; cellwise.cell_names(); cellwise.cell_info('lstm'); cellwise.register_cell; cellwise.Cell",
         "import cellwise.records.store, cellwise.records.schema, cellwise.records.writer, cellwise.records.identity",
-        "import cellwise.compare.table, cellwise.report.page, cellwise.report.terminal",
-        "import cellwise.report.watch",
+        "import cellwise.compare.table, cellwise.report.page, cellwise.report.terminal.table",
+        "import cellwise.report.live.watch",
         "import cellwise.tasks, cellwise.data.get, cellwise.tasks.language.settings, cellwise.training.settings",
         "import cellwise.network.settings",
         "from cellwise.sweep.plan import plan; plan(['cell=gru,lstm', 'seed=0,1'])",

@@ -49,7 +49,7 @@ def train(
     if multirun or runs.launcher.name != "local":
         run_sweep(runs, runs.launcher)
         return
-    from cellwise.report.progress import progress_bar
+    from cellwise.report.terminal.progress import progress_bar
     from cellwise.training.train import train as train_one
 
     with progress_bar() as bar:
@@ -114,7 +114,7 @@ def report(
 def cells(name: Annotated[str | None, typer.Argument(help="A cell.")] = None, cell_modules: CellModules = "") -> None:
     """List the registered cells, or show one: equations, paper, options, differences."""
     from cellwise.cells.registry import import_cells
-    from cellwise.report.cells import describe, listing
+    from cellwise.report.terminal.cells import describe, listing
 
     import_cells(cell_modules.split(",") if cell_modules else [])
     print(listing() if name is None else describe(name))
@@ -127,7 +127,7 @@ def check(
 ) -> None:
     """Run the contract suite on a cell: shapes, lengths, chunks, gradients, engines."""
     from cellwise.cells.registry import import_cells
-    from cellwise.report.cells import known_cell
+    from cellwise.report.terminal.cells import known_cell
     from cellwise.testing.contract import LEFT_OUT, check_cell
 
     import_cells(cell_modules.split(",") if cell_modules else [])
@@ -147,7 +147,7 @@ def check(
 @app.command()
 def status(folder: Annotated[Path, typer.Argument(help="A study's folder of runs, for example runs/demo.")]) -> None:
     """Say where a study stands, while it runs and after: planned, running, finished, cut off, failed with errors."""
-    from cellwise.report.status import status_lines
+    from cellwise.report.terminal.status import status_lines
 
     for line in status_lines(folder):
         print(line)
@@ -166,7 +166,7 @@ def watch(
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in the browser, too.")] = False,
 ) -> None:
     """Show the page of a study live in the browser, on this machine alone unless told; Ctrl-C ends it."""
-    from cellwise.report.watch import serve
+    from cellwise.report.live.watch import serve
 
     serve(folder, host, port, across, open_browser=open_browser)
 
@@ -174,7 +174,7 @@ def watch(
 @app.command()
 def rerun(run: Run) -> None:
     """Repeat a run from its record and report the first difference, or none; the record stays as it is."""
-    from cellwise.report.progress import progress_bar
+    from cellwise.report.terminal.progress import progress_bar
     from cellwise.training.rerun import rerun as repeat
 
     with progress_bar() as bar:
@@ -195,7 +195,7 @@ def extend(
     ] = None,
 ) -> None:
     """Train a finished run on: the longer run gets its own folder, with the bits of one that long from the start."""
-    from cellwise.report.progress import progress_bar
+    from cellwise.report.terminal.progress import progress_bar
     from cellwise.training.extend import extend as train_on
 
     with progress_bar() as bar:
@@ -250,7 +250,7 @@ def clean(
 ) -> None:
     """Remove the checkpoints of finished runs; records, and runs that are not finished, stay as they are."""
     from cellwise.records.clean import clean as remove
-    from cellwise.report.cleaned import cleaned_lines
+    from cellwise.report.terminal.cleaned import cleaned_lines
 
     cleaned = remove(folder, keep_selected=keep == "selected", dry_run=dry_run)
     for line in cleaned_lines(cleaned, keep_selected=keep == "selected", dry_run=dry_run):
@@ -295,7 +295,7 @@ def data_list() -> None:
 def data_get(name: str, data_dir: str | None = None) -> None:
     """Fetch a data set from its official address, verify it, and put it into the data folder."""
     from cellwise.data.get import data_folder, fetch
-    from cellwise.report.progress import progress_bar
+    from cellwise.report.terminal.progress import progress_bar
 
     folder = data_folder(data_dir)
     with progress_bar() as bar:

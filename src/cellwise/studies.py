@@ -54,7 +54,7 @@ def run_two_phases(file: StudyFile, words: Sequence[str]) -> None:
         RunFailedError: naming trials and runs that failed; the others are compared.
     """
     from cellwise.records.question import write_question
-    from cellwise.report.tuning import render_tuning
+    from cellwise.report.terminal.tuning import render_tuning
     from cellwise.sweep.choice import confirming, write_choice
     from cellwise.sweep.search import Search
     from cellwise.sweep.source import PlanSource
@@ -102,7 +102,7 @@ def show_tuning(folder: Path, *, alone: bool = True) -> bool:
     """
     from cellwise.records.question import read_question
     from cellwise.records.tuning import TUNING, read_tuning
-    from cellwise.report.tuning import render_tuning
+    from cellwise.report.terminal.tuning import render_tuning
 
     study = folder.resolve().parent
     record = read_tuning(study) if (folder / "search.json").exists() else None
@@ -146,8 +146,8 @@ def show_report(
     from cellwise.records.store import load_study
     from cellwise.report.markdown import beside, write_markdown
     from cellwise.report.page import write_page
-    from cellwise.report.target import render_target
-    from cellwise.report.terminal import render_terminal
+    from cellwise.report.terminal.table import render_terminal
+    from cellwise.report.terminal.target import render_target
 
     grounds = read_grounds(across)
     place = out or folder / "report.html"
@@ -206,7 +206,7 @@ def _execute(
     told: Callable[[Result], str] = lambda result: result.note,
     watch: Watch = lambda run, row: None,
 ) -> list[Result]:
-    from cellwise.report.progress import progress_bar
+    from cellwise.report.terminal.progress import progress_bar
     from cellwise.sweep.execute import execute
 
     with progress_bar() as bar:

@@ -13,7 +13,7 @@ from playwright.sync_api import Page
 from cellwise.records.store import Study
 from cellwise.records.tuning import TuningRecord
 from cellwise.report import page as pages
-from cellwise.report.search import search_panels
+from cellwise.report.search.panels import search_panels
 from tests.browser.conftest import Open
 from tests.report.searches import made_up, write_search
 

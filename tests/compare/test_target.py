@@ -15,7 +15,7 @@ from cellwise.compare.groups import group_runs
 from cellwise.compare.target import Race, race
 from cellwise.errors import CellwiseError
 from cellwise.records.store import load_study
-from cellwise.report.target import render_target, sentences
+from cellwise.report.terminal.target import render_target, sentences
 
 AddRun = Callable[..., Path]
 Made = Callable[..., dict[str, Any]]

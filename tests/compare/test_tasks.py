@@ -14,7 +14,7 @@ from cellwise.compare.table import compare
 from cellwise.compare.tasks import scores_over_tasks
 from cellwise.errors import CellwiseError
 from cellwise.records.store import Study, load_study
-from cellwise.report.terminal import render_terminal
+from cellwise.report.terminal.table import render_terminal
 
 AddRun = Callable[..., Path]
 Made = Callable[..., dict[str, Any]]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,8 @@ from typing import Any
 
 import uvicorn
 
-from cellwise.report.hosts import OurHosts, listen
-from cellwise.report.watch import Watched, quiet, watch_app
+from cellwise.report.live.hosts import OurHosts, listen
+from cellwise.report.live.watch import Watched, quiet, watch_app
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,16 @@ class Served:
             return Answer(answer.status, found, answer.read())
         finally:
             connection.close()
+
+
+def soon(ask: Callable[[], Any], wanted: Callable[[Any], bool], seconds: float = 60.0) -> Any:
+    """Return the first answer that is as wanted, or the last: on a busy machine a look takes its time."""
+    deadline = time.monotonic() + seconds
+    answer = ask()
+    while not wanted(answer) and time.monotonic() < deadline:
+        time.sleep(0.05)
+        answer = ask()
+    return answer
 
 
 @contextmanager

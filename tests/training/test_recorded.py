@@ -26,7 +26,7 @@ from cellwise.errors import CellwiseError, RunFailedError
 from cellwise.records.finished import is_finished
 from cellwise.records.schema import RunInfo
 from cellwise.records.writer import RunWriter
-from cellwise.report.status import status_lines
+from cellwise.report.terminal.status import status_lines
 from cellwise.sweep import pool
 from cellwise.sweep.compose import compose_config
 from cellwise.sweep.launcher import LauncherSettings

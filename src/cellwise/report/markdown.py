@@ -12,7 +12,7 @@ from cellwise.compare.table import Comparison, compare, not_compared
 from cellwise.errors import CellwiseError
 from cellwise.files import write_atomically
 from cellwise.records.store import Study
-from cellwise.report.terminal import middles, rate, scores
+from cellwise.report.terminal.table import middles, rate, scores
 from cellwise.report.verdict_panels import against_the_best, leader
 
 # As in the terminal: of more pairs a list is not read.

@@ -15,7 +15,7 @@ from cellwise.compare.values import Floats
 from cellwise.records.schema import Axis
 from cellwise.report.overlay import Panel
 from cellwise.report.references import look
-from cellwise.report.terminal import over_tasks as said_of
+from cellwise.report.terminal.table import over_tasks as said_of
 from cellwise.report.theme import Style
 from cellwise.report.traces import Trace, axis, band, figure, line
 

@@ -27,7 +27,7 @@ from cellwise.records.store import Study
 from cellwise.report.placed import Placed
 from cellwise.report.run_records import listed, run_records
 from cellwise.report.sections import labels_of, sections
-from cellwise.report.terminal import middles, scores
+from cellwise.report.terminal.table import middles, scores
 
 _NUMBER = re.compile(r"[<−-]?\s*[\d.]")
 # In the order in which they are read: each uses what stands before it.

@@ -13,7 +13,7 @@ from cellwise.compare.target import Race, Reached, race
 from cellwise.records.schema import Axis
 from cellwise.report.overlay import Panel
 from cellwise.report.references import look
-from cellwise.report.target import sentences, time_of
+from cellwise.report.terminal.target import sentences, time_of
 from cellwise.report.theme import Style
 from cellwise.report.traces import Trace, axis, figure, line, numbers
 

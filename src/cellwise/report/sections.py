@@ -21,8 +21,8 @@ from cellwise.report.placed import Names, Part, Placed
 from cellwise.report.race_panel import race_panel
 from cellwise.report.references import look
 from cellwise.report.scores import final_scores
-from cellwise.report.search import search_panels
-from cellwise.report.terminal import rate
+from cellwise.report.search.panels import search_panels
+from cellwise.report.terminal.table import rate
 from cellwise.report.traces import MOST_POINTS
 from cellwise.report.verdict_panels import against_the_best, coverage, improvement, leader, pairs_table
 

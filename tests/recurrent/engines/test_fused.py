@@ -84,7 +84,12 @@ def results(layer: Any, image: tuple[int, ...] = (), **call: Any) -> dict[str, T
 
 
 # Dense maps, kernel 0, under every condition; images under those that say most.
-CASES = [*((0, name) for name in CONDITIONS), (2, "resets"), (3, "dropouts")]
+SLOW = [(0, "no_biases"), (2, "resets")]
+CASES = [
+    *((0, name) for name in CONDITIONS if name != "no_biases"),
+    (3, "dropouts"),
+    *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW),
+]
 
 
 @pytest.mark.parametrize(("kernel", "conditions"), CASES)

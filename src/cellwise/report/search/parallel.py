@@ -13,10 +13,10 @@ from typing import Any
 
 from cellwise.compare.numbers import short
 from cellwise.records.tuning import Trial
+from cellwise.report.search.trial_look import FATES, Fate, Trials, fate
+from cellwise.report.search.tuned_axis import TunedAxis, even, of_decades, plain_number
 from cellwise.report.theme import NEUTRAL, faded, literal
 from cellwise.report.traces import Figure, Trace, figure, numbers
-from cellwise.report.trial_look import FATES, Fate, Trials, fate
-from cellwise.report.tuned_axis import TunedAxis, even, of_decades, plain_number
 
 _BELOW = -0.14  # where a line goes that has no value on an axis
 _FEWEST_FOR_BEST = 8  # finished trials of a cell, of which a quarter is shown alone

@@ -12,7 +12,7 @@ import pytest
 from cellwise.cli import main
 from cellwise.records.lease import take_lease
 from cellwise.records.planned import read_plan, write_plan
-from cellwise.report.status import status_lines
+from cellwise.report.terminal.status import status_lines
 
 
 @pytest.fixture

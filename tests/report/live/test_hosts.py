@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from cellwise.errors import CellwiseError
-from cellwise.report.hosts import OurHosts, listen
+from cellwise.report.live.hosts import OurHosts, listen
 
 LOCAL = [
     "localhost",

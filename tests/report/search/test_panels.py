@@ -17,7 +17,7 @@ import pytest
 from cellwise.records.store import Study, load_study
 from cellwise.records.tuning import TUNING, Choice, Trial
 from cellwise.report.overlay import Panel
-from cellwise.report.search import search_panels
+from cellwise.report.search.panels import search_panels
 from cellwise.report.theme import CHOSEN
 from tests.report.searches import LOST, SPACE, made_up, write_search
 

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from cellwise.records.store import load_study
-from cellwise.report.terminal import render_terminal
+from cellwise.report.terminal.table import render_terminal
 
 
 def printed(folder: Path, width: int = 80) -> str:

@@ -8,7 +8,7 @@ import io
 from rich.console import Console
 
 from cellwise.records.tuning import Best, Choice, How, Importance, Tuned, TuningRecord
-from cellwise.report.tuning import importance_lines, render_tuning
+from cellwise.report.terminal.tuning import importance_lines, render_tuning
 
 HOW = How(
     "random",

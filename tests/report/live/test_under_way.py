@@ -9,8 +9,8 @@ from typing import Any
 from cellwise.records.follow import Follower
 from cellwise.records.lease import take_lease
 from cellwise.records.planned import write_plan
-from cellwise.report.status import status_lines
-from cellwise.report.under_way import Running, under_way
+from cellwise.report.live.under_way import Running, under_way
+from cellwise.report.terminal.status import status_lines
 
 ROWS = [
     {"step": 100, "seconds": 10.0, "train_nll_nats": 5.5},

@@ -25,8 +25,8 @@ from starlette.routing import Route
 
 from cellwise.compare.comparable import Ground, read_grounds
 from cellwise.errors import CellwiseError
-from cellwise.report.hosts import LOCAL, OurHosts, listen
-from cellwise.report.live import LEAST_REST_SECONDS, Live, LiveIndex, LiveStudy, is_study, studies_of
+from cellwise.report.live.hosts import LOCAL, OurHosts, listen
+from cellwise.report.live.live import LEAST_REST_SECONDS, Live, LiveIndex, LiveStudy, is_study, studies_of
 from cellwise.report.page import page_script, template
 
 WAIT_SECONDS = 20.0

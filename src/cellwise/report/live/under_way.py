@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from cellwise.compare.numbers import short
 from cellwise.records.planned import read_plan
 from cellwise.records.store import RunRecord, Study
-from cellwise.report.status import state_of, told
+from cellwise.report.terminal.status import state_of, told
 
 SHOWN = ("running", "cut off")
 

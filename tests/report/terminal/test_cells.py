@@ -9,7 +9,7 @@ import pytest
 from cellwise.cells.contract import Cell
 from cellwise.cells.registry import cell_info, cell_names, register_cell
 from cellwise.errors import CellwiseError
-from cellwise.report.cells import describe, listing
+from cellwise.report.terminal.cells import describe, listing
 from cellwise.settings import typed
 from tests.cells.conftest import own_registry
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from cellwise.cli import main
-from cellwise.report.hosts import listen
-from cellwise.report.watch import HEADERS
-from tests.report.served import Served, served
+from cellwise.report.live.hosts import listen
+from cellwise.report.live.watch import HEADERS
+from tests.report.served import Served, served, soon
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_a_state_that_has_not_changed_is_not_sent_again(client: Served, study_fo
     unchanged = client.get("/state", if_none_match=tag)
     assert (unchanged.status, unchanged.content) == (304, b"")
     (study_folder / "gru-0123abcd" / "seed-0" / "summary.json").unlink()
-    changed = client.get("/state", if_none_match=tag)
+    changed = soon(lambda: client.get("/state", if_none_match=tag), lambda answer: answer.status == 200)
     assert changed.status == 200
     assert changed.headers["etag"] != tag
     assert changed.json()["status"] != first.json()["status"]
@@ -149,7 +149,7 @@ def test_a_folder_of_studies_has_an_index_and_a_page_for_each(
         assert (without_slash.status, without_slash.headers["location"]) == (308, "made_up/")
         assert client.get("/study/none/").status == 404
         shutil.rmtree(study_folder)
-        gone = client.get("/study/made_up/state").json()
+        gone = soon(lambda: client.get("/study/made_up/state").json(), lambda state: state["error"])
         assert "can't read" in gone["error"]
         assert "is in front" in gone["html"]
 
@@ -161,13 +161,14 @@ def test_an_empty_folder_becomes_what_is_put_into_it(tmp_path: Path, make_study:
     with served(runs) as client:
         assert "no folder here has runs" in client.get("/state").json()["html"]
         made = make_study("made_up", 1, ("lstm",))
-        assert "made_up" in client.get("/state").json()["html"]
+        assert "made_up" in soon(lambda: client.get("/state").json()["html"], lambda html: "made_up" in html)
     with served(study) as client:
         assert "no folder here has runs" in client.get("/state").json()["html"]
         shutil.copytree(made / "lstm-0123abcd", study / "lstm-0123abcd")
-        assert "1 finished runs of 1" in client.get("/state").json()["html"]
+        whole = "1 finished runs of 1"
+        assert whole in soon(lambda: client.get("/state").json()["html"], lambda html: whole in html)
         shutil.rmtree(study)
-        gone = client.get("/state").json()
+        gone = soon(lambda: client.get("/state").json(), lambda state: state["error"])
         assert "can't read" in gone["error"]
         assert "1 finished runs of 1" in gone["html"]
 

@@ -12,10 +12,10 @@ from cellwise.compare.best_of_k import counted, spread, unbiased
 from cellwise.compare.edges import EDGE
 from cellwise.records.schema import Axis
 from cellwise.records.tuning import Importance, Trial, Tuned
+from cellwise.report.search.trial_look import FATES, Trials, fate, marker
+from cellwise.report.search.tuned_axis import TunedAxis
 from cellwise.report.theme import NEUTRAL, Style, faded, literal
 from cellwise.report.traces import Figure, Trace, axis, band, figure, jitter, line, numbers, thinned
-from cellwise.report.trial_look import FATES, Trials, fate, marker
-from cellwise.report.tuned_axis import TunedAxis
 
 LEVEL = 0.8
 """Of the band around the expected best of k: the middle 80 % of draws."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellwise.records.tuning import Choice, How, Importance, Setting, Tuned
-from cellwise.report.tuned_axis import TunedAxis, tuned_axes
+from cellwise.report.search.tuned_axis import TunedAxis, tuned_axes
 from cellwise.sweep.space import Range, Values
 
 RATE = Choice(1e-4, 1e-1, log=True)

@@ -16,8 +16,8 @@ import pytest
 from cellwise.compare.comparable import Ground
 from cellwise.records.planned import write_plan
 from cellwise.records.store import Study
-from cellwise.report import live
-from cellwise.report.live import Live, LiveIndex, LiveStudy, State, is_study, state, studies_of
+from cellwise.report.live import live
+from cellwise.report.live.live import Live, LiveIndex, LiveStudy, State, is_study, state, studies_of
 from cellwise.report.page import Content, page_content
 
 

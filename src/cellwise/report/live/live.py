@@ -25,8 +25,8 @@ from cellwise.records.plain import readable
 from cellwise.records.planned import read_plan
 from cellwise.records.store import Study, find_runs, leads_out
 from cellwise.records.tuning import TUNING
+from cellwise.report.live.under_way import under_way
 from cellwise.report.page import page_content, template
-from cellwise.report.under_way import under_way
 
 REST = 2.0
 """After each look, so many times as long as it took is rested: the runs need the machine more."""

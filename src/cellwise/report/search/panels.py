@@ -13,10 +13,10 @@ from cellwise.records.store import Study
 from cellwise.records.trials import read_searched
 from cellwise.records.tuning import Trial, Tuned
 from cellwise.report.overlay import Panel
-from cellwise.report.parallel import parallel_coordinates
-from cellwise.report.search_figures import LEVEL, expected_best, expected_curve, importances, sensitivity
-from cellwise.report.trial_look import FATES, Trials, fate, trials_of
-from cellwise.report.tuned_axis import TunedAxis, setting_said, tuned_axes
+from cellwise.report.search.figures import LEVEL, expected_best, expected_curve, importances, sensitivity
+from cellwise.report.search.parallel import parallel_coordinates
+from cellwise.report.search.trial_look import FATES, Trials, fate, trials_of
+from cellwise.report.search.tuned_axis import TunedAxis, setting_said, tuned_axes
 
 _EDGE = f"{100 * EDGE:g} %"
 _MOST_BANDS = 4  # in one figure; more hide each other

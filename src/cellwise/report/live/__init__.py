@@ -1,0 +1,1 @@
+"""The page served while runs write: `cellwise watch`."""

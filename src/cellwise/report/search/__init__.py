@@ -1,0 +1,1 @@
+"""What tuning tried, as part of a study's page."""
