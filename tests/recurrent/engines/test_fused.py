@@ -170,6 +170,22 @@ def test_a_cell_that_looks_at_numbers_is_refused() -> None:
         Recurrent(LooksAtNumbers(), INPUT, HIDDEN, engine="fused")
 
 
+def test_a_layer_on_another_engine_tries_no_step() -> None:
+    """A step from outside may do what it likes, write a file or wait: building a layer must not run it."""
+
+    class Busy(Cell):
+        gates = ("candidate",)
+        ran = 0
+
+        def step(self, x: Any, U: Any, s: Any, p: Any) -> Any:
+            Busy.ran += 1
+            return {"h": tanh(x["candidate"])}, {"candidate": x["candidate"]}
+
+    Recurrent(Busy(), INPUT, HIDDEN)
+    Recurrent(Busy(), INPUT, HIDDEN, engine="reference")
+    assert Busy.ran == 0
+
+
 def test_only_what_needs_a_gradient_gets_one() -> None:
     fused, _ = layers(partial(build_cell, "peephole_lstm"), 0)
     for parameter in fused.parameters():

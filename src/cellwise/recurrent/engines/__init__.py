@@ -35,18 +35,19 @@ def resolve(name: str, cell: Cell, recurrent_map: LinearMap, options: LayerOptio
     Raises:
         CellwiseError: unknown engine, or one that can't run this cell with these options.
     """
-    able = {
-        "native": native.expressible(cell, recurrent_map, options),
-        "scan": scan.expressible(cell),
-        "reference": True,
-        "fused": fused.expressible(cell, recurrent_map),
+    # Asked one by one: whether a step can be cut is seen by running it, which a cell from outside may not expect.
+    able: dict[str, Callable[[], bool]] = {
+        "native": lambda: native.expressible(cell, recurrent_map, options),
+        "scan": lambda: scan.expressible(cell),
+        "reference": lambda: True,
+        "fused": lambda: fused.expressible(cell, recurrent_map),
     }
     if name == "auto":
-        return next(engine for engine, runs in able.items() if runs)
+        return next(engine for engine, runs in able.items() if runs())
     if name not in able:
         raise unknown("engine", name, ["auto", *ENGINES])
-    if not able[name]:
-        allowed = ", ".join(["auto", *(engine for engine, runs in able.items() if runs)])
+    if not able[name]():
+        allowed = ", ".join(["auto", *(engine for engine, runs in able.items() if runs())])
         raise CellwiseError(f"engine {name!r} can't run {type(cell).__name__} with these options; allowed: {allowed}")
     return name
 
