@@ -34,6 +34,32 @@ class GateWeights(NamedTuple):
     recurrent_bias: Tensor | None
 
 
+def projected(
+    x: Tensor,
+    input_map: LinearMap,
+    weight: Tensor,
+    bias: Tensor | None,
+    gates: tuple[str, ...],
+    mapped: tuple[str, ...],
+) -> Tensor:
+    """Return the input's share of every gate, (..., gates * hidden), for x (..., input).
+
+    Args:
+        x: the input.
+        input_map: of the mapped gates.
+        weight: of the map.
+        bias: added to the shares of all gates, (gates * hidden,), or None.
+        gates: in the cell's order.
+        mapped: those of them that the map is for; the others get x itself.
+    """
+    if mapped == gates:
+        return input_map(x, weight, bias)
+    pieces = input_map(x, weight)
+    shares = dict(zip(mapped, pieces.chunk(len(mapped), dim=-1), strict=True)) if mapped else {}
+    together = torch.cat([shares.get(gate, x) for gate in gates], dim=-1)
+    return together if bias is None else together + bias
+
+
 class Weights(nn.Module):
     """Parameters of one cell at one layer and direction.
 
@@ -122,13 +148,7 @@ class Weights(nn.Module):
 
         Biases are in it, but for those that the step adds itself.
         """
-        cell, bias = self.cell, self.added_bias()
-        if self.mapped == cell.gates:
-            return self.input_map(x, self.input_weight, bias)
-        mapped = self.input_map(x, self.input_weight)
-        shares = dict(zip(self.mapped, mapped.chunk(len(self.mapped), dim=-1), strict=True)) if self.mapped else {}
-        together = torch.cat([shares.get(gate, x) for gate in cell.gates], dim=-1)
-        return together if bias is None else together + bias
+        return projected(x, self.input_map, self.input_weight, self.added_bias(), self.cell.gates, self.mapped)
 
     def matrices(self, dropped: float = 0.0) -> dict[str, Tensor]:
         """Return the matrix of each product as the layer multiplies by it: what is stored, with its structure.

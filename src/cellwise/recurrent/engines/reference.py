@@ -116,12 +116,17 @@ class Products:
         if product in self._masks:
             operand = operand * self._masks[product]
         if product in self._transposed:
-            fed = torch.addmm(self._x_t, operand, self._transposed[product]).chunk(len(feeds), dim=-1)
-            return dict(zip(feeds, fed, strict=True))
+            together = torch.addmm(self._x_t, operand, self._transposed[product])
+            return dict(zip(feeds, together.chunk(len(feeds), dim=-1), strict=True))
         shares = self._map(operand, self._weight[product]).chunk(len(feeds), dim=-1)
-        return {name: self._added(name, share) for name, share in zip(feeds, shares, strict=True)}
+        return fed(dict(zip(feeds, shares, strict=True)), self._shares, self._part_bias)
 
-    def _added(self, name: str, share: Tensor) -> Tensor:
-        if name in self._shares:
-            return self._shares[name] + share
-        return share + self._part_bias[name] if name in self._part_bias else share
+
+def fed(
+    products: Mapping[str, Tensor], shares: Mapping[str, Tensor], part_bias: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return what a step gets of a product: of a gate its share of the input too, of a part its own bias."""
+    return {
+        name: shares[name] + value if name in shares else value + part_bias[name] if name in part_bias else value
+        for name, value in products.items()
+    }

@@ -10,6 +10,7 @@ Second derivatives, forward derivatives, `vmap` and mixed precision are the refe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -77,8 +78,7 @@ class _Fused(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, given: Given, form: Form, *tensors: Tensor | None) -> tuple[Tensor, ...]:
-        tape = Tape(given.with_tensors([None if value is None else value.detach() for value in tensors]), form)
-        new = tape.forward()
+        tape, new = _run(given, form, tensors)
         ctx.tape, ctx.form, ctx.given, ctx.there = tape, form, given, [value is not None for value in tensors]
         saved = [value for value in tensors if value is not None]
         # The same memory as a tensor of its own, because the rows of the tape are views of the other.
@@ -95,13 +95,18 @@ class _Fused(torch.autograd.Function):
             return (None, None, *_twice(given, tensors, needed, (d_output, *d_new)))
         tape, ctx.tape = ctx.tape, None
         if tape is None:  # a second time through the same graph: the first has used the buffers up
-            tape = Tape(given.with_tensors([None if v is None else v.detach() for v in tensors]), ctx.form)
-            tape.forward()
+            tape, _ = _run(given, ctx.form, tensors)
         found = tape.backward(d_output, dict(zip(ctx.form.cell.states, d_new, strict=True)))
         x, input_weight, bias = found.of_input(needed[:3])
         rest = (*found.of_state(), *found.of_matrices(), *found.of_part_biases(), *found.of_learned())
         gradients = (x, input_weight, bias, *rest)
         return (None, None, *(g if n else None for g, n in zip(gradients, needed, strict=True)))
+
+
+def _run(given: Given, form: Form, tensors: Sequence[Tensor | None]) -> tuple[Tape, State]:
+    """A call of these tensors, run forward outside of autograd."""
+    tape = Tape(given.with_tensors([None if value is None else value.detach() for value in tensors]), form)
+    return tape, tape.forward()
 
 
 def _twice(

@@ -51,7 +51,7 @@ def compiler_at_hand(device: str) -> bool:
     except InvalidCxxCompiler:
         warnings.warn(
             "no C++ compiler is at hand, so the fused engine runs operator by operator: about as fast as the "
-            "reference; install g++ to make it several times faster",
+            "reference; install g++ to make it faster",
             stacklevel=2,
         )
         return False

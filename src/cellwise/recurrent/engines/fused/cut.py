@@ -17,6 +17,7 @@ from torch import Tensor
 from cellwise.cells.contract import Cell, State, check_returned, run_step
 from cellwise.recurrent.conditions import Conditions
 from cellwise.recurrent.engines.fused.form import Form, Ingredients
+from cellwise.recurrent.engines.reference import fed
 
 
 class Stepped(NamedTuple):
@@ -88,14 +89,7 @@ class _CutProducts:
             raise _ReachedError
         feeds, _ = self._form.cell.products[product]
         pieces = dict(zip(feeds, self._results[product].chunk(len(feeds), dim=-1), strict=True))
-        if self._form.merges(product):
-            return pieces
-        return {name: self._added(name, piece) for name, piece in pieces.items()}
-
-    def _added(self, name: str, piece: Tensor) -> Tensor:
-        if name in self._shares:
-            return self._shares[name] + piece
-        return piece + self._parts[name] if name in self._parts else piece
+        return pieces if self._form.merges(product) else fed(pieces, self._shares, self._parts)
 
 
 class Seen(NamedTuple):

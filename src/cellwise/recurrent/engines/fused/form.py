@@ -86,7 +86,7 @@ class Form:
 
     def merges(self, product: str) -> bool:
         """Whether a product's result lies in the projected input's buffer, added to it."""
-        return any(region.product == product for region in self.regions)
+        return self.place(product).startswith("input:")
 
     def place(self, product: str) -> str:
         """The name under which a product's result stands among a step's."""
@@ -159,8 +159,3 @@ class Form:
 
 def _of_one_step(kept: Tensor) -> Tensor:
     return kept[None] if kept.dim() > 1 else kept
-
-
-def split(value: Tensor, regions: tuple[Region, ...], hidden: int) -> list[Tensor]:
-    """Return the regions of (..., gates * hidden) as views."""
-    return [value[..., region.first * hidden : region.last * hidden] for region in regions]

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from cellwise.cells.contract import Cell, State
 from cellwise.recurrent.conditions import Conditions
 from cellwise.recurrent.maps import LinearMap
-from cellwise.recurrent.weights import Weights
+from cellwise.recurrent.weights import Weights, projected
 
 
 @dataclass(frozen=True)
@@ -92,14 +91,7 @@ class Given:
 
     def project(self, x: Tensor) -> Tensor:
         """Return the input's share of every gate, as `Weights.project`."""
-        if self.mapped == self.cell.gates:
-            return self.input_map(x, self.input_weight, self.bias)
-        shares = {}
-        if self.mapped:
-            pieces = self.input_map(x, self.input_weight).chunk(len(self.mapped), dim=-1)
-            shares = dict(zip(self.mapped, pieces, strict=True))
-        together = torch.cat([shares.get(gate, x) for gate in self.cell.gates], dim=-1)
-        return together if self.bias is None else together + self.bias
+        return projected(x, self.input_map, self.input_weight, self.bias, self.cell.gates, self.mapped)
 
 
 def _taken(left: Iterator[Tensor | None], names: Mapping[str, Tensor]) -> dict[str, Tensor]:

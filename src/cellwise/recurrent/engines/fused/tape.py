@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -73,9 +72,10 @@ class Tape:
             d_state: by the state after the last step, by name.
         """
         form = self.form
-        found = self._running(d_output, d_state)
+        found = self._running(d_state)
+        more: dict[str, Rows] = {**found, "d_output": d_output.contiguous().unbind(0)}
         stages = [
-            (number, *self._ready("backward", number, backward(form, number), found, backwards=True))
+            (number, *self._ready("backward", number, backward(form, number), more, backwards=True))
             for number in backward_stages(form)
         ]
         firsts = None if form.start is None else self._columns(form.place(form.products[0]))
@@ -84,7 +84,7 @@ class Tape:
             operands: list[Tensor] = []
             for number, call, rows in stages:
                 call(*next(rows), *later, *operands)
-                if number and len(stages) > 1 and number != stages[-1][0]:
+                if number != stages[-1][0]:
                     name = form.products[number - 1]
                     operands.insert(0, self._products[name].back(found[f"d_result:{name}"]))
             if firsts is not None:
@@ -100,27 +100,23 @@ class Tape:
             return given.project(given.x)
         return self._input(given.x.contiguous(), given.bias)
 
-    def _running(self, d_output: Tensor, d_state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _running(self, d_state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What the way back carries from step to step, or adds up, and room for what products take."""
         form, like = self.form, self.projected
         found = {f"d_new:{name}": d_state[name].contiguous().clone() for name in form.cell.states}
         found |= {f"d_{name}": torch.zeros_like(self._constant(name)) for name in form.learned_names}
-        for name in form.products:
+        for name in form.products[backward_stages(form)[-1] :]:
             found[f"d_result:{name}"] = like.new_empty(*self._lead, len(form.cell.products[name][0]) * form.hidden)
-        return found | {"d_output": d_output.contiguous()}
+        return found
 
     def _ready(
-        self, direction: str, number: int, stage: Stage, more: Mapping[str, Tensor], *, backwards: bool = False
+        self, direction: str, number: int, stage: Stage, more: Mapping[str, Rows], *, backwards: bool = False
     ) -> tuple[Call, Iterator[tuple[Tensor, ...]]]:
         """Return a stage's graph and, step by step, what it takes of the buffers."""
         order = slice(None, None, -1) if backwards else slice(None)
-        columns: list[Any] = []
-        for name in stage.names:
-            rows = self._rows[name] if name in self._rows else more[name]
-            if name == "d_output":
-                rows = rows.unbind(0)  # type: ignore[union-attr]
-            columns.append(repeat(rows) if isinstance(rows, Tensor) else rows[order])
-        examples = [rows[0] if not isinstance(rows, repeat) else next(rows) for rows in columns]
+        taken = [self._rows[name] if name in self._rows else more[name] for name in stage.names]
+        columns = [repeat(rows) if isinstance(rows, Tensor) else rows[order] for rows in taken]
+        examples = [rows if isinstance(rows, Tensor) else rows[0] for rows in taken]
         examples += [self._late(name) for name in stage.late]
         return made(self.form, direction, number, stage, examples), zip(*columns, strict=False)  # some go on for ever
 
@@ -139,9 +135,7 @@ class Tape:
         """What the graphs take, by name: a tensor a step, or one for all steps."""
         form, conditions = self.form, self.given.conditions
         found: dict[str, Rows] = {}
-        for number, region in enumerate(form.regions):
-            piece = self.projected[..., region.first * form.hidden : region.last * form.hidden]
-            found[f"input:{number}"] = piece.unbind(0)
+        found |= {f"input:{number}": self.region(number).unbind(0) for number in range(len(form.regions))}
         found |= {f"result:{name}": value.unbind(0) for name, value in self.results.items()}
         found |= {f"operand:{name}": value.unbind(0) for name, value in self.operands.items()}
         for name, value in self.states.items():
@@ -169,6 +163,11 @@ class Tape:
             "fresh": given.conditions.fresh,
         }
         return groups[kind][of].contiguous()
+
+    def region(self, number: int) -> Tensor:
+        """Return a region of the projected input, for all steps."""
+        region, hidden = self.form.regions[number], self.form.hidden
+        return self.projected[..., region.first * hidden : region.last * hidden]
 
     def _columns(self, name: str) -> Sequence[Tensor]:
         rows = self._rows[name]
@@ -238,11 +237,9 @@ class Gradients:
         return [self._running[f"d_{name}"] for name in self._tape.form.learned_names]
 
     def _derivative(self, product: str) -> Tensor:
-        tape, form = self._tape, self._tape.form
-        for region in form.regions:
-            if region.product == product:
-                return tape.projected[..., region.first * form.hidden : region.last * form.hidden]
-        return tape.results[product]
+        place, tape = self._tape.form.place(product), self._tape
+        kind, _, number = place.partition(":")
+        return tape.region(int(number)) if kind == "input" else tape.results[product]
 
 
 def _known(product: Product | None) -> Product:
