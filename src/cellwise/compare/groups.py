@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cellwise.compare.comparable import GROUNDS, Facts, Ground, differences, facts_of, partition, what_sets_apart
 from cellwise.records.identity import what_counts
+from cellwise.records.plain import flat
 from cellwise.records.schema import RunInfo, Summary
 from cellwise.records.store import RunRecord, Study
 from cellwise.settings import typed
@@ -112,15 +113,6 @@ def _members(
     known = {one.configuration for each in classes for one in each}
     first = members is classes[0]
     return tuple(r for r in runs if (r.cell, r.identity) in mine or (first and (r.cell, r.identity) not in known))
-
-
-def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield a nested configuration's values by dotted key."""
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _labels(runs: Sequence[RunRecord]) -> dict[tuple[str, str], str]:

@@ -14,12 +14,13 @@ from cellwise.compare.bounds import least_value
 from cellwise.compare.comparable import Ground
 from cellwise.compare.coverage import worth
 from cellwise.compare.edges import said_of_ends
-from cellwise.compare.groups import Group, flat, group_runs, refusals
+from cellwise.compare.groups import Group, group_runs, refusals
 from cellwise.compare.numbers import short
 from cellwise.compare.statistics import interquartile_mean, mean_interval
 from cellwise.compare.tuning import chosen, said_of_tuning, tuned_alike, tuned_keys, unequal_tries
 from cellwise.compare.verdict import UNTUNED, Scale, Scores, Verdict, judge
 from cellwise.records.identity import what_counts
+from cellwise.records.plain import flat
 from cellwise.records.schema import Direction, RunInfo, Summary
 from cellwise.records.store import RunRecord, Study
 from cellwise.records.tuning import TuningRecord, read_tuning

@@ -57,6 +57,7 @@ class RunRecord:
     def config(self) -> dict[str, Any]:
         """The resolved configuration; empty where it is missing or unreadable."""
         try:
+            # Not by the parser in C, which is faster and which endless brackets crash with the whole process.
             read = yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError, yaml.YAMLError):
             return {}

@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-import yaml
-
 from cellwise.errors import CellwiseError
+from cellwise.records.plain import flat
 from cellwise.records.store import RunRecord, load_study
 from cellwise.records.tuning import TUNING, Choice, How, Setting, State, Trial, Tuned, TuningRecord, read_tuning
 from cellwise.settings import typed
 
 # Said of a run, and no setting of it.
-_NO_SETTING = ("seed", "study", "runs_dir", "data_dir", "again", "cell_modules", "launcher", "logger")
+_NO_SETTING = ("cell.name", "seed", "study", "runs_dir", "data_dir", "again", "cell_modules", "launcher", "logger")
 _NUMBERS_OF_A_RANGE = 6  # a key of which fewer values were seen is taken for a list
 _WIDE = 20.0  # so many times its least value makes a range one of factors
 
@@ -138,7 +137,7 @@ def _from_folders(folder: Path, said: list[str]) -> Searched | None:
     by_trial: dict[tuple[str, str], list[RunRecord]] = {}
     for run in sorted(runs, key=lambda run: (run.info.started if run.info else "~", run.seed)):
         by_trial.setdefault((run.cell, run.identity), []).append(run)
-    settings = {key: _flat(_config(each[0].path)) for key, each in by_trial.items()}
+    settings = {key: _settings(each[0].config) for key, each in by_trial.items()}
     varied = _varied(settings)
     known = next((run.summary for run in runs if run.summary), None)
     direction: Literal["min", "max"] = known.direction if known else "min"
@@ -187,23 +186,12 @@ def _ended(
     return Trial(number, settings, "finished", mean, seconds)
 
 
-def _config(folder: Path) -> Any:
-    # By the parser in C where there is one: a search has hundreds of these.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        return yaml.load((folder / "config.yaml").read_text(encoding="utf-8"), Loader=loader)
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
-
-
-def _flat(config: Any, prefix: str = "") -> dict[str, Setting]:
-    found: dict[str, Setting] = {}
-    for key, value in config.items() if isinstance(config, dict) else ():
-        if isinstance(value, dict):
-            found |= _flat(value, f"{prefix}{key}.")
-        elif (value is None or isinstance(value, bool | int | float | str)) and f"{prefix}{key}" != "cell.name":
-            found[f"{prefix}{key}"] = value
-    return {key: value for key, value in found.items() if prefix or key not in _NO_SETTING}
+def _settings(config: Mapping[str, Any]) -> dict[str, Setting]:
+    return {
+        key: value
+        for key, value in flat(config)
+        if (value is None or isinstance(value, bool | int | float | str)) and key not in _NO_SETTING
+    }
 
 
 def _varied(settings: Mapping[tuple[str, str], Mapping[str, Setting]]) -> list[str]:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cellwise.compare.groups import Group, flat
+from cellwise.compare.groups import Group
 from cellwise.records.identity import what_counts
+from cellwise.records.plain import flat
 from cellwise.records.schema import RunInfo, Summary
 from cellwise.records.store import RunRecord, Study
 from cellwise.report.traces import numbers

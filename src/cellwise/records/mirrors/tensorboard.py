@@ -13,7 +13,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from cellwise.records.mirrors.contract import Mirrored, Row
 from cellwise.records.mirrors.tensorboard_views import scalar, summaries, text
-from cellwise.records.plain import to_plain
+from cellwise.records.plain import flat, to_plain
 from cellwise.records.schema import Summary, View
 
 _FLUSH_SECONDS = 5  # a board looks every 30 seconds
@@ -57,7 +57,7 @@ class TensorboardMirror:
         self._writer.add_event(Event(step=0, session_log=SessionLog(status=SessionLog.START)))
         # No list of hyperparameters and metrics: a board makes one of all its runs, whose cells have different options.
         trial = f"{folder.parents[1].name}/{folder.parent.name}"
-        self._write(summary_v2.hparams_pb(dict(_flat(run.config)), trial_id=trial, start_time_secs=self._began))
+        self._write(summary_v2.hparams_pb(_shown(run.config), trial_id=trial, start_time_secs=self._began))
         self._write(text("config", f"```yaml\n{yaml.safe_dump(dict(run.config), sort_keys=False)}```", "config.yaml"))
         record = json.dumps(to_plain(run.info), indent=2)
         self._write(text("record", f"```json\n{record}\n```", "run.json, as the run began"))
@@ -106,10 +106,6 @@ def _session_end(status: Any) -> Proto:
     return Proto(value=[value])
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of a configuration that TensorBoard's table of hyperparameters can show, by their dotted keys."""
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, bool | int | float | str):
-            yield f"{prefix}{key}", value
+def _shown(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What TensorBoard's table of hyperparameters can show of a configuration, by dotted keys."""
+    return {key: value for key, value in flat(config) if isinstance(value, bool | int | float | str)}
