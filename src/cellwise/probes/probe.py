@@ -11,18 +11,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from cellwise.probes import along, gates, memory, spectrum
+from cellwise.probes import Level, along, gates, memory, spectrum
 from cellwise.probes.insides import Insides, at_rest, look, places
 from cellwise.records.schema import View
 from cellwise.tasks.contract import Probed, Task
 
-Level = Literal["off", "light", "full"]
 Measured = dict[str, Tensor]
 
 

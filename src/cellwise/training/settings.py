@@ -10,6 +10,7 @@ from typing import Any, Literal
 from cellwise.budget import parse_budget
 from cellwise.cells.registry import build_cell
 from cellwise.errors import CellwiseError
+from cellwise.probes import Level
 from cellwise.records.mirrors.settings import Loggers, read_loggers
 from cellwise.recurrent.options import check_options
 from cellwise.settings import bounded, parse, typed
@@ -95,10 +96,6 @@ class OptimSettings:
                 f"optim.warmup_steps={self.warmup_steps} leaves none of the run's {steps} steps at the full rate; "
                 f"give less than {steps}"
             )
-
-
-Level = Literal["off", "light", "full"]
-"""How closely probes look inside the cell; see conf/config.yaml."""
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,19 @@ _VIRIDIS = (
     "#b5de2b",
     "#fde725",
 )
+LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Of lines in turn: Okabe and Ito's."""
+
+GIVEN = "#868e96"
+"""Of the best possible and of floors, which no cell has measured."""
+
 _DIVERGING = ("#D55E00", "#f7f7f7", "#0072B2")  # Okabe and Ito's: below zero, zero, above
 _MISSING = (190, 190, 190)  # grey: in neither scale
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """Return red, green and blue, 0 to 255, of a colour written as `#0072B2`."""
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
 class ColourScale:
@@ -39,8 +50,7 @@ class ColourScale:
         if diverging:
             self.high = max(-self.low, self.high)
             self.low = -self.high
-        stops = [[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in (_DIVERGING if diverging else _VIRIDIS)]
-        self._stops = np.array(stops, float)
+        self._stops = np.array([rgb(colour) for colour in (_DIVERGING if diverging else _VIRIDIS)], float)
 
     def pixels(self, values: npt.NDArray[Any]) -> Pixels:
         """Return the colours of values `(...)` as `(..., 3)`; grey for what is not finite."""

@@ -12,12 +12,11 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from cellwise.records.mirrors.canvas import PAD, TEXT, Box, Sheet, Tick, spread, width_of
+from cellwise.records.mirrors.colours import GIVEN, LINES
 from cellwise.records.mirrors.words import number, with_unit
 from cellwise.records.schema import Axis, Curves, Series
 
 _WIDE, _HIGH = 560, 340
-_LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's
-_GIVEN = "#868e96"  # the best possible and floors, which no cell has measured
 _BAND = 0.2  # how much of a line's colour its band has
 
 
@@ -73,7 +72,7 @@ def draw_curves(view: Curves) -> Image.Image:
     measured = [series for series in view.series if series.role == "measured"]
     for place, series in enumerate(view.series):
         is_measured = series.role == "measured"
-        colour = _LINES[measured.index(series) % len(_LINES)] if is_measured else _GIVEN
+        colour = LINES[measured.index(series) % len(LINES)] if is_measured else GIVEN
         _draw_series(sheet, box, (x_scale, y_scale), series, colour, joined=view.marks == "lines")
         y = box[1] + place * (TEXT + 8) + TEXT // 2
         _line(sheet, [(box[2] + PAD, y), (box[2] + PAD + 22, y)], colour, dashed=not is_measured)

@@ -8,21 +8,20 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from cellwise.records.mirrors.colours import GIVEN, LINES, rgb
 from cellwise.records.mirrors.words import with_unit
 from cellwise.records.schema import Axis, Curves, Distribution, Series
 
 _BINS = 40
-_LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's
-_GIVEN = "#868e96"
 
 
 def plot_curves(view: Curves) -> go.Figure:
     """Return lines with their bands; the best possible and floors are grey and dashed."""
     traces: list[dict[str, Any]] = []
-    colours = iter(_LINES * len(view.series))
+    colours = iter(LINES * len(view.series))
     for series in view.series:
         measured = series.role == "measured"
-        colour = next(colours) if measured else _GIVEN
+        colour = next(colours) if measured else GIVEN
         line = {"color": colour, "width": 2, "dash": "solid" if measured else "dash"}
         mode = "lines+markers" if measured or len(series.x) == 1 else "lines"
         look = {"mode": "markers" if view.marks == "dots" else mode, "line": line}
@@ -37,7 +36,7 @@ def plot_distribution(view: Distribution) -> go.Figure:
     every = np.concatenate([values[np.isfinite(values)] for values in view.samples.values()] or [np.zeros(0)])
     edges = np.histogram_bin_edges(every, _BINS) if every.size else np.array([0.0, 1.0])
     traces = []
-    for (group, values), colour in zip(view.samples.items(), _LINES * (1 + len(view.samples)), strict=False):
+    for (group, values), colour in zip(view.samples.items(), LINES * (1 + len(view.samples)), strict=False):
         counts = np.histogram(values[np.isfinite(values)], edges)[0]
         shares = (counts / max(1, counts.sum())).tolist()
         middles = ((edges[:-1] + edges[1:]) / 2).tolist()
@@ -52,7 +51,7 @@ def _band(series: Series, colour: str) -> list[dict[str, Any]]:
         return []
     around = [*series.x.tolist(), *series.x.tolist()[::-1]]
     edge = [*series.low.tolist(), *series.high.tolist()[::-1]]
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    red, green, blue = rgb(colour)
     look = {"fill": "toself", "fillcolor": f"rgba({red},{green},{blue},0.2)", "line": {"width": 0}, "mode": "lines"}
     return [{"type": "scatter", "x": around, "y": edge, "hoverinfo": "skip", "showlegend": False, **look}]
 
