@@ -48,6 +48,8 @@ class LayerOptions:
         recurrent_init: `uniform`, `orthogonal` or `identity` (Le et al. 2015, arXiv 1504.00941), per gate.
         chrono: longest dependency expected, in steps; the biases of gates that keep memory start at
             log U(1, chrono - 1) (Tallec and Ollivier 2018, arXiv 1804.11188) in place of the cell's own offsets.
+        recompute: steps of a chunk: in training only the state before each chunk is kept and the chunk is run once
+            more on the way back, so memory does not grow with the steps. The same function; engine `fused` alone.
     """
 
     bias: bool = True
@@ -63,6 +65,7 @@ class LayerOptions:
     input_init: InputInit = "uniform"
     recurrent_init: RecurrentInit = "uniform"
     chrono: int | None = None
+    recompute: int | None = None
 
     @property
     def changes_the_step(self) -> bool:

@@ -22,8 +22,8 @@ from cellwise.recurrent.engines import reference
 from cellwise.recurrent.engines.fused.cut import look_at
 from cellwise.recurrent.engines.fused.form import Form
 from cellwise.recurrent.engines.fused.given import Given
-from cellwise.recurrent.engines.fused.products import known
-from cellwise.recurrent.engines.fused.tape import Tape
+from cellwise.recurrent.engines.fused.played import Played
+from cellwise.recurrent.engines.fused.products import arrival_of, known
 from cellwise.recurrent.maps import LinearMap
 from cellwise.recurrent.weights import Weights
 
@@ -38,7 +38,8 @@ def run(weights: Weights, x: Tensor, state: State, conditions: Conditions) -> tu
     if _for_the_reference(x):
         return reference.run(weights, x, state, conditions)
     given = Given.of(weights, x, state, conditions)
-    output, *new = _Fused.apply(given, form_of(given), *given.tensors())  # type: ignore[no-untyped-call]
+    chunk = weights.options.recompute
+    output, *new = _Fused.apply(given, form_of(given), chunk, *given.tensors())  # type: ignore[no-untyped-call]
     return output, dict(zip(weights.cell.states, new, strict=True))
 
 
@@ -56,10 +57,12 @@ def form_of(given: Given) -> Form:
         part_biases=tuple(given.part_bias),
         masked=tuple(conditions.operand_masks),
         kept=tuple(conditions.kept),
+        drawn=any(kept.dim() > 1 for kept in conditions.kept.values()),
         lengths=conditions.lengths is not None,
         resets=conditions.resets is not None,
         direct=seen.direct,
         start=seen.start if as_it_is else None,
+        arrivals=tuple(arrival_of(given.recurrent_map, matrix) for matrix in conditions.matrices.values()),
     )
 
 
@@ -77,36 +80,33 @@ class _Fused(torch.autograd.Function):
     """The layer as one function of its input, state, weights and what it goes back to at resets."""
 
     @staticmethod
-    def forward(ctx: Any, given: Given, form: Form, *tensors: Tensor | None) -> tuple[Tensor, ...]:
-        tape, new = _run(given, form, tensors)
-        ctx.tape, ctx.form, ctx.given, ctx.there = tape, form, given, [value is not None for value in tensors]
+    def forward(ctx: Any, given: Given, form: Form, chunk: int | None, *tensors: Tensor | None) -> tuple[Tensor, ...]:
+        played = Played(_outside(given, tensors), form, chunk)
+        ctx.played, ctx.form, ctx.given, ctx.chunk = played, form, given, chunk
+        ctx.there = [value is not None for value in tensors]
         saved = [value for value in tensors if value is not None]
         # The same memory as a tensor of its own, because the rows of the tape are views of the other.
-        output = tape.output.data
-        ctx.save_for_backward(*saved, output)
-        return (output, *new.values())
+        output = played.output.data
+        ctx.save_for_backward(*saved, *((output,) if played.whole else ()))
+        return (output, *played.state.values())
 
     @staticmethod
     def backward(ctx: Any, d_output: Tensor, *d_new: Tensor) -> tuple[Any, ...]:
         left = iter(ctx.saved_tensors)  # says if one of them has been written into since
         tensors = [next(left) if there else None for there in ctx.there]
-        given, needed = ctx.given.with_tensors(tensors), ctx.needs_input_grad[2:]
+        given, needed = ctx.given.with_tensors(tensors), ctx.needs_input_grad[3:]
         if torch.is_grad_enabled():
-            return (None, None, *_twice(given, tensors, needed, (d_output, *d_new)))
-        tape, ctx.tape = ctx.tape, None
-        if tape is None:  # a second time through the same graph: the first has used the buffers up
-            tape, _ = _run(given, ctx.form, tensors)
-        found = tape.backward(d_output, dict(zip(ctx.form.cell.states, d_new, strict=True)))
-        x, input_weight, bias = found.of_input(needed[:3])
-        rest = (*found.of_state(), *found.of_matrices(), *found.of_part_biases(), *found.of_learned())
-        gradients = (x, input_weight, bias, *rest)
-        return (None, None, *(g if n else None for g, n in zip(gradients, needed, strict=True)))
+            return (None, None, None, *_twice(given, tensors, needed, (d_output, *d_new)))
+        played, ctx.played = ctx.played, None
+        if played is None:  # a second time through the same graph: the first has used the buffers up
+            played = Played(_outside(given, tensors), ctx.form, ctx.chunk)
+        gradients = played.backward(d_output, dict(zip(ctx.form.cell.states, d_new, strict=True)), needed)
+        return (None, None, None, *(g if n else None for g, n in zip(gradients, needed, strict=True)))
 
 
-def _run(given: Given, form: Form, tensors: Sequence[Tensor | None]) -> tuple[Tape, State]:
-    """A call of these tensors, run forward outside of autograd."""
-    tape = Tape(given.with_tensors([None if value is None else value.detach() for value in tensors]), form)
-    return tape, tape.forward()
+def _outside(given: Given, tensors: Sequence[Tensor | None]) -> Given:
+    """A call of these tensors, outside of autograd."""
+    return given.with_tensors([None if value is None else value.detach() for value in tensors])
 
 
 def _twice(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -17,22 +17,51 @@ import torch
 from torch import Tensor
 
 from cellwise.recurrent.engines.fused.form import Form
-from cellwise.recurrent.engines.fused.graphs import Stage, traced
+from cellwise.recurrent.engines.fused.saving import save
+from cellwise.recurrent.engines.fused.tracing import Traced, traced
 
 Call = Callable[..., Any]
 
-_made: dict[tuple[Any, ...], Call] = {}
+_made: dict[tuple[Any, ...], Made] = {}
 _compile = os.environ.get("CELLWISE_COMPILE", "1") != "0"
 
 
-def made(form: Form, direction: str, number: int, stage: Stage, examples: Sequence[Tensor]) -> Call:
-    """Return a stage for tensors like the examples, made once a process for each cell, size and condition."""
-    compiles = _compile and compiler_at_hand(examples[0].device.type)
-    layout = tuple((tuple(e.shape), e.stride(), e.dtype, e.device) for e in examples)
-    key = (form.key, direction, number, compiles, layout)
+class Made:
+    """The graphs of a form, ready to be called; one is compiled when it is asked for first.
+
+    Attributes:
+        saved: names of the buffers that they share beyond those of the form.
+    """
+
+    def __init__(self, form: Form, like: Tensor, *, one_row: bool, compiles: bool):
+        graphs = traced(form, like, one_row=one_row)
+        save(form, graphs)
+        self.saved = tuple(graphs.saved)
+        self._graphs = {"forward": graphs.forward, "backward": graphs.backward}
+        self._compiles = compiles
+        self._calls: dict[tuple[str, int], Call] = {}
+
+    def stage(self, direction: str, number: int) -> tuple[tuple[str, ...], Call]:
+        """Return the names of what a stage takes from buffers, in order, and its call."""
+        of = self._graphs[direction][number]
+        if (direction, number) not in self._calls:
+            self._calls[direction, number] = _compiled(of) if self._compiles else of.graph
+        return tuple(of.names), self._calls[direction, number]
+
+
+def made(form: Form, like: Tensor, rows: int) -> Made:
+    """Return the graphs of a form, made once a process for each cell, width and condition.
+
+    Args:
+        form: of the step.
+        like: a tensor of the dtype and on the device of the layer.
+        rows: 1, or any other number.
+    """
+    compiles = _compile and compiler_at_hand(like.device.type)
+    one_row = rows == 1
+    key = (form.key, compiles, like.dtype, like.device, torch.get_num_threads(), one_row)
     if key not in _made:
-        graph = traced(stage, examples)
-        _made[key] = _compiled(graph, examples) if compiles else graph
+        _made[key] = Made(form, like, one_row=one_row, compiles=compiles)
     return _made[key]
 
 
@@ -69,10 +98,13 @@ def compiling(wanted: bool) -> Iterator[None]:
         _compile = before
 
 
-def _compiled(graph: torch.fx.GraphModule, examples: Sequence[Tensor]) -> Call:
+def _compiled(of: Traced) -> Call:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # inductor imports what torch itself has deprecated
         from torch._inductor import standalone_compile
 
-        artifact: Call = standalone_compile(graph, list(examples), dynamic_shapes="from_example_inputs")
+        examples = [node.meta["val"] for node in of.graph.graph.nodes if node.op == "placeholder"]
+        # Symbols of the graph and of the examples must be those of one mode, and this is how it is told which.
+        with torch._guards.tracing(torch._guards.TracingContext(examples[0].fake_mode)):
+            artifact: Call = standalone_compile(of.graph, examples, dynamic_shapes="from_tracing_context")
     return artifact

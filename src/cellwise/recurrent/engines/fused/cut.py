@@ -28,19 +28,19 @@ class Stepped(NamedTuple):
     output: Tensor | None
 
 
-def operand(form: Form, given: Ingredients, number: int, results: Mapping[str, Tensor]) -> Tensor:
+def operand(form: Form, given: Ingredients, number: int, results: Ingredients) -> Tensor:
     """Return the operand of product `number`.
 
     Args:
         form: of the step.
         given: by the names of `form.names`.
         number: 0 is the first product.
-        results: of the products before it, each (..., feeds * hidden) with the input's share in it where it merges.
+        results: of the products before it, by piece of `form.pieces`, with the input's share in it where it merges.
     """
     return _stepped(form, given, results, until=number).operands[-1]
 
 
-def whole(form: Form, given: Ingredients, results: Mapping[str, Tensor]) -> Stepped:
+def whole(form: Form, given: Ingredients, results: Ingredients) -> Stepped:
     """Return what the step leaves, given the results of all its products."""
     return _stepped(form, given, results, until=len(form.products))
 
@@ -49,10 +49,10 @@ class _ReachedError(Exception):
     """The step has come to the product whose operand was asked for."""
 
 
-def _stepped(form: Form, given: Ingredients, results: Mapping[str, Tensor], until: int) -> Stepped:
+def _stepped(form: Form, given: Ingredients, results: Ingredients, until: int) -> Stepped:
     cell, conditions = form.cell, form.conditions(given)
     state = {name: given[f"state:{name}"] for name in cell.states}
-    shares = form.shares(given)
+    shares = {gate: given[f"share:{gate}"] for gate in cell.gates}
     parts = {name: given[f"part_bias:{name}"] for name in form.part_biases}
     products = _CutProducts(form, conditions, shares, parts, results, until)
     old = conditions.before(0, state)
@@ -75,7 +75,7 @@ class _CutProducts:
         conditions: Conditions,
         shares: Mapping[str, Tensor],
         parts: Mapping[str, Tensor],
-        results: Mapping[str, Tensor],
+        results: Ingredients,
         until: int,
     ):
         self._form, self._masks, self._shares, self._parts = form, conditions.operand_masks, shares, parts
@@ -88,7 +88,7 @@ class _CutProducts:
         if len(self.operands) > self._until:
             raise _ReachedError
         feeds, _ = self._form.cell.products[product]
-        pieces = dict(zip(feeds, self._results[product].chunk(len(feeds), dim=-1), strict=True))
+        pieces = {name: self._results[piece] for name, piece in zip(feeds, self._form.pieces(product), strict=True)}
         return pieces if self._form.merges(product) else fed(pieces, self._shares, self._parts)
 
 

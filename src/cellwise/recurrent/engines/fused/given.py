@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cellwise.cells.contract import Cell, State
 from cellwise.recurrent.conditions import Conditions
+from cellwise.recurrent.guard import Lengths
 from cellwise.recurrent.maps import LinearMap
 from cellwise.recurrent.weights import Weights, projected
 
@@ -83,6 +84,21 @@ class Given:
             part_bias=part_bias,
             parameters=parameters,
             conditions=replace(self.conditions, matrices=matrices, fresh=fresh),
+        )
+
+    def steps(self, first: int, last: int, state: State) -> Given:
+        """Return the call of some steps of this one, `first` to `last` (excluded), from the state before them."""
+        conditions, lengths = self.conditions, self.conditions.lengths
+        return replace(
+            self,
+            x=self.x[first:last],
+            state=state,
+            conditions=replace(
+                conditions,
+                lengths=None if lengths is None else Lengths(lengths.steps, lengths.valid[first:last]),
+                resets=None if conditions.resets is None else conditions.resets[first:last],
+                kept={name: kept[first:last] if kept.dim() > 1 else kept for name, kept in conditions.kept.items()},
+            ),
         )
 
     def step_parameters(self) -> dict[str, Tensor]:

@@ -12,18 +12,17 @@ and on the way back, last product first, from the derivatives of new state, outp
     stage 0       -> derivatives of the old state, of the input's shares that the step reads itself, of the parameters
 
 where stages 1 and 0 are one graph if the first operand is a state as it is. A graph returns nothing: it writes into
-what it is given. So the input's share becomes the pre-activation, and on the way back that becomes its derivative.
+what it is given. So the input's share becomes the pre-activation (or, see `saving`, the gate), and on the way back that
+becomes its derivative.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.fx import GraphModule
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from cellwise.recurrent.engines.fused.cut import operand, whole
 from cellwise.recurrent.engines.fused.form import Form, Ingredients
@@ -51,25 +50,26 @@ class Stage:
         return ()
 
 
+def forward_stages(form: Form) -> tuple[int, ...]:
+    """Return the stages of the forward in their order."""
+    return tuple(range(0 if form.start is None else 1, len(form.products) + 1))
+
+
 def forward(form: Form, stage: int) -> Stage:
     """Return a stage of the forward."""
     products, k = form.products, len(form.products)
-    own = products[stage - 1] if stage else None
+    own = products[stage - 1] if stage and form.arrival(products[stage - 1]) != "written" else None
     shown = ("output",) if form.lengths else ()
     writes = (f"operand:{products[stage]}",) if stage < k else (*(f"new:{name}" for name in form.cell.states), *shown)
 
     def compute(given: dict[str, Tensor]) -> dict[str, Tensor]:
-        results = _results(form, given, stage)
-        found = {}
-        if own is not None:
-            product = given[f"product:{own}"]
-            results[own] = results[own] + product if form.merges(own) else product
-            found[form.place(own)] = results[own]
+        arrived = _arrived(form, given, own)
+        given = given | arrived
         if stage < k:
-            return {**found, f"operand:{products[stage]}": operand(form, given, stage, results)}
-        stepped = whole(form, given, results)
+            return {**arrived, f"operand:{products[stage]}": operand(form, given, stage, given)}
+        stepped = whole(form, given, given)
         assert stepped.state is not None and stepped.output is not None
-        found |= {f"new:{name}": value for name, value in stepped.state.items()}
+        found = arrived | {f"new:{name}": value for name, value in stepped.state.items()}
         return found | ({"output": stepped.output} if form.lengths else {})
 
     return Stage((*form.names, *writes), () if own is None else (f"product:{own}",), compute)
@@ -89,12 +89,12 @@ def backward(form: Form, stage: int) -> Stage:
     products, states = form.products, form.cell.states
     ends = stage == backward_stages(form)[-1]
     wanted = _wanted(form, stage, ends=ends)
-    results = products[stage:] if ends else products[stage - 1 : stage]
+    results = [piece for name in (products[stage:] if ends else products[stage - 1 : stage]) for piece in form.pieces(name)]
     names = (
         *form.names,
         "d_output",
         *(f"d_new:{name}" for name in states),
-        *(f"d_result:{name}" for name in results),
+        *(f"d_{piece}" for piece in results),
         *((f"d_{name}" for name in form.learned_names) if ends else ()),
     )
     late = (*(() if form.start is None else ("later",)), *(f"d_operand:{name}" for name in products[stage:]))
@@ -102,7 +102,7 @@ def backward(form: Form, stage: int) -> Stage:
     def compute(given: dict[str, Tensor]) -> dict[str, Tensor]:
         def step(*values: Tensor) -> tuple[Tensor, ...]:
             changed = given | dict(zip(wanted, values, strict=True))
-            stepped = whole(form, changed, _results(form, changed, len(products)))
+            stepped = whole(form, changed, changed)
             assert stepped.state is not None and stepped.output is not None
             return (stepped.output, *(stepped.state[name] for name in states), *stepped.operands[stage:])
 
@@ -113,31 +113,27 @@ def backward(form: Form, stage: int) -> Stage:
         cotangents = (given["d_output"], *d_new.values(), *(given[f"d_operand:{name}"] for name in products[stage:]))
         gradients = dict(zip(wanted, pull(cotangents), strict=True))
         if not ends:
-            return {f"d_result:{products[stage - 1]}": gradients[form.place(products[stage - 1])]}
+            return {f"d_{piece}": gradients[piece] for piece in results}
         found = {f"d_new:{name}": gradients.pop(f"state:{name}") for name in states}
         found |= {f"d_{name}": given[f"d_{name}"] + gradients.pop(name) for name in form.learned_names}
-        return found | gradients | {form.place(name): given[f"d_result:{name}"] for name in products[stage:]}
+        return found | gradients | {piece: given[f"d_{piece}"] for piece in results}
 
     return Stage(names, late, compute)
 
 
-def traced(stage: Stage, examples: Sequence[Tensor]) -> GraphModule:
-    """Return a stage as a graph of torch's operators, for tensors of these shapes and strides; nothing is computed."""
-    graph = make_fx(stage, tracing_mode="fake")(*examples)
-    graph.graph.eliminate_dead_code()
-    graph.recompile()
-    return graph
+def _arrived(form: Form, given: Ingredients, product: str | None) -> dict[str, Tensor]:
+    """What a product's result makes of its places, by piece; nothing where it lies there already."""
+    if product is None:
+        return {}
+    pieces = form.pieces(product)
+    values = given[f"product:{product}"].chunk(len(pieces), dim=-1)
+    alone = form.merges(product) and form.arrival(product) == "alone"
+    return {piece: given[piece] + value if alone else value for piece, value in zip(pieces, values, strict=True)}
 
 
 def _wanted(form: Form, stage: int, *, ends: bool) -> tuple[str, ...]:
     """The names whose derivatives a stage of the way back finds."""
-    own = (form.place(form.products[stage - 1]),) if stage else ()
+    own = form.pieces(form.products[stage - 1]) if stage else ()
     if not ends:
         return own
-    direct = (f"input:{number}" for number, region in enumerate(form.regions) if region.product is None)
-    return (*own, *direct, *(f"state:{name}" for name in form.cell.states), *form.learned_names)
-
-
-def _results(form: Form, given: Ingredients, known: int) -> dict[str, Tensor]:
-    """The results of the first `known` products, as they stand in the step's buffers."""
-    return {name: given[form.place(name)] for name in form.products[:known]}
+    return (*own, *form.direct_names, *(f"state:{name}" for name in form.cell.states), *form.learned_names)

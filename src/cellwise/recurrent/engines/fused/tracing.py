@@ -1,0 +1,128 @@
+"""The graphs of a form, traced for any number of rows, and what each of their arguments looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from cellwise.recurrent.engines.fused.form import Form
+from cellwise.recurrent.engines.fused.graphs import Stage, backward, backward_stages, forward, forward_stages
+
+_ROWS = 32
+"""How many rows a graph is traced with. Always the same, so that code and bits never follow the batch seen first."""
+
+_CONSTANTS = ("parameter", "part_bias", "d_parameter")
+
+
+@dataclass
+class Traced:
+    """A stage as a graph of torch's operators.
+
+    Attributes:
+        names: of its arguments that lie in buffers, in order.
+        late: of those after them, results of products.
+        graph: takes tensors in this order; writes into some of them and returns nothing.
+    """
+
+    names: list[str]
+    late: tuple[str, ...]
+    graph: GraphModule
+
+
+@dataclass
+class Graphs:
+    """All graphs of a form.
+
+    Attributes:
+        forward, backward: by stage, in the order in which a step runs them.
+        saved: names of the buffers that they share beyond those of the form, (..., rows, hidden).
+    """
+
+    forward: dict[int, Traced]
+    backward: dict[int, Traced]
+    saved: list[str] = field(default_factory=list)
+
+
+def traced(form: Form, like: Tensor, *, one_row: bool) -> Graphs:
+    """Return the graphs of a form as they stand in `graphs`.
+
+    Args:
+        form: of the step.
+        like: a tensor of the dtype and on the device of the layer.
+        one_row: for one row alone: torch takes 1 for a number of its own.
+    """
+
+    def trace(stage: Stage) -> Traced:
+        examples = [example(form, name, like, 1 if one_row else _ROWS) for name in (*stage.names, *stage.late)]
+        return Traced([*stage.names], stage.late, _graph(stage, examples, [*stage.names, *stage.late]))
+
+    return Graphs(
+        {number: trace(forward(form, number)) for number in forward_stages(form)},
+        {number: trace(backward(form, number)) for number in backward_stages(form)},
+    )
+
+
+def example(form: Form, name: str, like: Tensor, rows: int) -> Tensor:
+    """Return a tensor without numbers of the shape and strides of an argument, by its name."""
+    kind, _, of = name.partition(":")
+    lead = (form.replicas, rows) if form.replicas else (rows,)
+
+    def empty(hiddens: int) -> Tensor:
+        return like.new_empty(*lead, hiddens * form.hidden)
+
+    def piece(names: tuple[str, ...], one: str) -> Tensor:
+        first = names.index(one) * form.hidden
+        return empty(len(names))[..., first : first + form.hidden]
+
+    if kind in _CONSTANTS:
+        return like.new_empty((form.replicas, 1, form.hidden) if form.replicas else form.hidden)
+    if kind in ("valid", "reset"):
+        return torch.empty(lead, dtype=torch.bool, device=like.device)
+    if kind == "kept" and not form.drawn:
+        return like.new_empty(1)
+    if kind == "share":
+        return piece(form.cell.gates, of)
+    if kind in ("part", "d_part", "d_share"):
+        pieces = next(form.pieces(product) for product in form.products if name.removeprefix("d_") in form.pieces(product))
+        return piece(pieces, name.removeprefix("d_"))
+    return empty(_hiddens(form, kind, of))
+
+
+def _hiddens(form: Form, kind: str, of: str) -> int:
+    if kind == "product":
+        return len(form.cell.products[of][0])
+    return form.cell.products[of][1] if kind in ("operand", "d_operand", "mask") else 1
+
+
+def _graph(stage: Callable[..., object], examples: list[Tensor], names: list[str]) -> GraphModule:
+    """A function of tensors as a graph in which the number of rows is a symbol; nothing is computed."""
+    from torch._dynamo.source import ConstantSource
+    from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
+
+    mode = FakeTensorMode(shape_env=ShapeEnv())
+    fakes = []
+    for number, (name, value) in enumerate(zip(names, examples, strict=True)):
+        dims = [DimDynamic.STATIC] * value.dim()
+        axis = _rows_axis(name, value)
+        if axis is not None:
+            dims[axis] = DimDynamic.DUCK  # equal sizes are one symbol
+        context: StatelessSymbolicContext[object, object] = StatelessSymbolicContext(dynamic_sizes=dims)
+        fakes.append(mode.from_tensor(value, source=ConstantSource(f"argument_{number}"), symbolic_context=context))
+    with mode:
+        graph = make_fx(stage, tracing_mode="real")(*fakes)
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    return graph
+
+
+def _rows_axis(name: str, value: Tensor) -> int | None:
+    kind = name.partition(":")[0]
+    if kind in _CONSTANTS or tuple(value.shape) == (1,):
+        return None
+    return -1 if kind in ("valid", "reset") else -2
