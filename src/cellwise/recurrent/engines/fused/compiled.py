@@ -18,6 +18,7 @@ from torch import Tensor
 
 from cellwise.recurrent.engines.fused.form import Form
 from cellwise.recurrent.engines.fused.saving import save
+from cellwise.recurrent.engines.fused.tangent import without_tanh
 from cellwise.recurrent.engines.fused.tracing import Traced, traced
 
 Call = Callable[..., Any]
@@ -103,6 +104,8 @@ def _compiled(of: Traced) -> Call:
         warnings.simplefilter("ignore")  # inductor imports what torch itself has deprecated
         from torch._inductor import standalone_compile
 
+        if next(iter(of.graph.graph.nodes)).meta["val"].device.type == "cpu":
+            without_tanh(of.graph)
         examples = [node.meta["val"] for node in of.graph.graph.nodes if node.op == "placeholder"]
         # Symbols of the graph and of the examples must be those of one mode, and this is how it is told which.
         with torch._guards.tracing(torch._guards.TracingContext(examples[0].fake_mode)):
