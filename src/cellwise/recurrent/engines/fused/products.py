@@ -74,7 +74,7 @@ def product_of(map_: LinearMap, weight: Tensor, image: tuple[int, ...] = ()) -> 
         image: height and width, of a convolution.
     """
     kind = _kind(map_, weight)
-    return ConvolutionProduct(weight, image) if kind is ConvolutionProduct else kind(weight)
+    return kind(weight, image) if issubclass(kind, ConvolutionProduct) else kind(weight)
 
 
 def arrival_of(map_: LinearMap, weight: Tensor) -> Arrival:
@@ -82,9 +82,9 @@ def arrival_of(map_: LinearMap, weight: Tensor) -> Arrival:
     return _kind(map_, weight).arrival
 
 
-def _kind(map_: LinearMap, weight: Tensor) -> type[DenseProduct | PackedProduct | ConvolutionProduct]:
+def _kind(map_: LinearMap, weight: Tensor) -> type[DenseProduct] | type[ConvolutionProduct]:
     if isinstance(map_, Convolution):
-        return ConvolutionProduct
+        return AddingConvolution if _has_inner(weight, 0) else ConvolutionProduct
     assert isinstance(map_, Dense)  # `expressible` has looked
     return PackedProduct if _has_inner(weight, _LARGE_FOR_STEPS) else DenseProduct
 
@@ -182,10 +182,10 @@ class ConvolutionProduct:
         out = F.conv2d(self._padded(self._images(v)), self._weight, bias, padding=self._padding)
         return _rows(out, v.shape[:-1])
 
-    def add(self, v: Tensor, place: Tensor) -> Tensor:
+    def add(self, v: Tensor, place: Tensor) -> Tensor | None:
         return self(v)
 
-    def put(self, v: Tensor, place: Tensor) -> Tensor:
+    def put(self, v: Tensor, place: Tensor) -> Tensor | None:
         return self(v)
 
     def back(self, d: Tensor) -> Tensor:
@@ -227,6 +227,24 @@ class ConvolutionProduct:
         )
         found: Tensor = gradients[0 if by_input else 1]
         return found
+
+
+class AddingConvolution(ConvolutionProduct):
+    """The same by oneDNN, which adds into a place in the same pass."""
+
+    arrival: Arrival = "written"
+
+    def add(self, v: Tensor, place: Tensor) -> Tensor | None:
+        ones, padding = [1, 1], [self._padding] * 2
+        images = self._padded(self._images(v))
+        torch.ops.mkldnn._convolution_pointwise_.binary(
+            self._images(place), images, self._weight, None, padding, ones, ones, 1, "add", 1.0, None, [], None
+        )
+        return None
+
+    def put(self, v: Tensor, place: Tensor) -> Tensor | None:
+        place.copy_(self(v))
+        return None
 
 
 def _rows(images: Tensor, lead: torch.Size) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,7 +16,7 @@ from cellwise.recurrent.engines.fused.form import Form
 from cellwise.recurrent.engines.fused.graphs import Stage, backward, backward_stages, forward, forward_stages
 
 _ROWS = 32
-"""How many rows a graph is traced with. Always the same, so that code and bits never follow the batch seen first."""
+"""How many rows, or few more, a graph is traced with: never the batch seen first, which code and bits would follow."""
 
 _CONSTANTS = ("parameter", "part_bias", "d_parameter")
 
@@ -58,14 +59,24 @@ def traced(form: Form, like: Tensor, *, one_row: bool) -> Graphs:
         one_row: for one row alone: torch takes 1 for a number of its own.
     """
 
+    rows = 1 if one_row else _traced_rows(form)
+
     def trace(stage: Stage) -> Traced:
-        examples = [example(form, name, like, 1 if one_row else _ROWS) for name in (*stage.names, *stage.late)]
+        examples = [example(form, name, like, rows) for name in (*stage.names, *stage.late)]
         return Traced([*stage.names], stage.late, _graph(stage, examples, [*stage.names, *stage.late]))
 
     return Graphs(
         {number: trace(forward(form, number)) for number in forward_stages(form)},
         {number: trace(backward(form, number)) for number in backward_stages(form)},
     )
+
+
+def _traced_rows(form: Form) -> int:
+    """A number of rows that is no stride too: torch would take both for one symbol."""
+    cell = form.cell
+    widths = {1, len(cell.gates), *(n for feeds, width in cell.products.values() for n in (len(feeds), width))}
+    strides = {width * form.hidden for width in widths}
+    return next(rows for rows in itertools.count(_ROWS) if rows not in strides)
 
 
 def example(form: Form, name: str, like: Tensor, rows: int) -> Tensor:
