@@ -44,6 +44,29 @@ class Dense:
 
 
 @dataclass(frozen=True)
+class ReplicatedDense:
+    """`W v + b` for each of several layers at once: v (..., replicas, batch, in units).
+
+    The weight is (replicas, out units, in units), the bias (replicas, 1, out units).
+    """
+
+    replicas: int
+    spatial_axes = 0
+
+    def weight_shape(self, out_units: int, in_units: int) -> tuple[int, ...]:
+        """Return (replicas, out units, in units)."""
+        return (self.replicas, out_units, in_units)
+
+    def __call__(self, v: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Return (..., replicas, batch, out units)."""
+        # One batched product, in which each replica's rows of all steps lie together.
+        rows = v.movedim(-3, 0).reshape(self.replicas, -1, v.shape[-1])
+        out = rows @ weight.mT
+        out = out.view(self.replicas, *v.shape[:-3], v.shape[-2], -1).movedim(0, -3)
+        return out if bias is None else out + bias
+
+
+@dataclass(frozen=True)
 class Convolution:
     """2-D convolution of v (..., height, width, in units); weight (out units, in units, kernel, kernel).
 

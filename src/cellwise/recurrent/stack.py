@@ -150,7 +150,7 @@ class Stack(nn.Module):
                 return reference.run(self._at(place), source, start, conditions, watcher)
             return engines.run(self.engine, self._at(place), source, start, conditions)
 
-        return self._through(x, state, lengths, resets, one)
+        return self.through(x, state, lengths, resets, one)
 
     def _trace(self, x: Tensor, state: Mapping[str, Tensor] | None, lengths: Any, resets: Tensor | None) -> Trace:
         if x.shape[0] == 0:
@@ -161,7 +161,7 @@ class Stack(nn.Module):
         states = {name: torch.stack([s.over_time(s.states, name) for s in seen]) for name in seen[0].states}
         return Trace(gates, states, output, last)
 
-    def _through(
+    def through(
         self, x: Tensor, state: Mapping[str, Tensor] | None, lengths: Any, resets: Tensor | None, one: _RunOne
     ) -> tuple[Tensor, State]:
         """Walk over layers and directions; `one` runs each, on its input in its own order of time."""

@@ -24,7 +24,7 @@ from cellwise.recurrent.engines.fused.form import Form
 from cellwise.recurrent.engines.fused.given import Given
 from cellwise.recurrent.engines.fused.played import Played
 from cellwise.recurrent.engines.fused.products import arrival_of, known
-from cellwise.recurrent.maps import LinearMap
+from cellwise.recurrent.maps import LinearMap, ReplicatedDense
 from cellwise.recurrent.weights import Weights
 
 
@@ -35,12 +35,20 @@ def expressible(cell: Cell, recurrent_map: LinearMap) -> bool:
 
 def run(weights: Weights, x: Tensor, state: State, conditions: Conditions) -> tuple[Tensor, State]:
     """Run one layer in one direction; arguments and results as `reference.run`."""
-    if _for_the_reference(x):
-        return reference.run(weights, x, state, conditions)
-    given = Given.of(weights, x, state, conditions)
-    chunk = weights.options.recompute
+    return run_given(Given.of(weights, x, state, conditions), weights.options.recompute)
+
+
+def run_given(given: Given, chunk: int | None = None) -> tuple[Tensor, State]:
+    """Run a call.
+
+    Args:
+        given: the call, of one layer or of replicas.
+        chunk: steps between states that are kept for the way back; None to keep all.
+    """
+    if _for_the_reference(given.x):
+        return reference.run(given, given.x, given.state, given.conditions)
     output, *new = _Fused.apply(given, form_of(given), chunk, *given.tensors())  # type: ignore[no-untyped-call]
-    return output, dict(zip(weights.cell.states, new, strict=True))
+    return output, dict(zip(given.cell.states, new, strict=True))
 
 
 def form_of(given: Given) -> Form:
@@ -63,6 +71,7 @@ def form_of(given: Given) -> Form:
         direct=seen.direct,
         start=seen.start if as_it_is else None,
         arrivals=tuple(arrival_of(given.recurrent_map, matrix) for matrix in conditions.matrices.values()),
+        replicas=given.recurrent_map.replicas if isinstance(given.recurrent_map, ReplicatedDense) else 0,
     )
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from cellwise.cells.contract import Cell, State
 from cellwise.recurrent.conditions import Conditions
 from cellwise.recurrent.guard import Lengths
-from cellwise.recurrent.maps import LinearMap
+from cellwise.recurrent.maps import LinearMap, ReplicatedDense
 from cellwise.recurrent.weights import Weights, projected
 
 
@@ -27,7 +28,7 @@ class Given:
         x: (time, batch, ..., input).
         state: before the first step, by name.
         input_weight, bias: of the input's map; the bias is what it adds, (gates * hidden,), or None.
-        part_bias, parameters: by name, (hidden,).
+        part_bias, parameters: by name, (hidden,); of replicas (replicas, 1, hidden), and so the bias.
     """
 
     cell: Cell
@@ -45,7 +46,7 @@ class Given:
 
     @classmethod
     def of(cls, weights: Weights, x: Tensor, state: State, conditions: Conditions) -> Given:
-        """Return a call's."""
+        """Return a call's, shapes as of the layer: x (time, batch, ..., input)."""
         return cls(
             weights.cell,
             weights.hidden_size,
@@ -59,6 +60,41 @@ class Given:
             weights.added_bias(),
             dict(weights.part_bias.items()),
             weights.step_parameters(),
+        )
+
+    @classmethod
+    def of_replicas(cls, weights: Sequence[Weights], x: Tensor, state: State, conditions: Conditions) -> Given:
+        """Return a call's of several layers at once, one for each of some dense weights.
+
+        Args:
+            weights: of the same cell, sizes and options.
+            x: (time, replicas, batch, input).
+            state: by name, (replicas, batch, hidden).
+            conditions: of the call; masks, lengths and resets with the replicas before the batch, no matrices.
+        """
+        first, replicas = weights[0], len(weights)
+
+        def together(values: Sequence[Tensor]) -> Tensor:
+            return torch.stack(list(values))
+
+        def per_unit(values: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+            return {name: together([one[name] for one in values]).unsqueeze(1) for name in values[0]}
+
+        biases = [bias for one in weights if (bias := one.added_bias()) is not None]
+        matrices = [one.matrices() for one in weights]
+        return cls(
+            first.cell,
+            first.hidden_size,
+            ReplicatedDense(replicas),
+            ReplicatedDense(replicas),
+            first.mapped,
+            replace(conditions, matrices={name: together([m[name] for m in matrices]) for name in first.cell.products}),
+            x,
+            {name: state[name] for name in first.cell.states},
+            together([one.input_weight for one in weights]),
+            together(biases).unsqueeze(1) if biases else None,
+            per_unit([dict(one.part_bias.items()) for one in weights]),
+            per_unit([one.step_parameters() for one in weights]),
         )
 
     def tensors(self) -> list[Tensor | None]:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cellwise.recurrent.engines.fused.form import Arrival
-from cellwise.recurrent.maps import Convolution, Dense, LinearMap
+from cellwise.recurrent.maps import Convolution, Dense, LinearMap, ReplicatedDense
 
 _LARGE_FOR_STEPS = 350_000
 """Numbers in a weight from which on oneDNN is the faster one for the rows of one step, its weight packed."""
@@ -82,7 +82,9 @@ def arrival_of(map_: LinearMap, weight: Tensor) -> Arrival:
     return _kind(map_, weight).arrival
 
 
-def _kind(map_: LinearMap, weight: Tensor) -> type[DenseProduct] | type[ConvolutionProduct]:
+def _kind(map_: LinearMap, weight: Tensor) -> type[DenseProduct | ReplicatedProduct | ConvolutionProduct]:
+    if isinstance(map_, ReplicatedDense):
+        return ReplicatedProduct
     if isinstance(map_, Convolution):
         return AddingConvolution if _has_inner(weight, 0) else ConvolutionProduct
     assert isinstance(map_, Dense)  # `expressible` has looked
@@ -91,7 +93,7 @@ def _kind(map_: LinearMap, weight: Tensor) -> type[DenseProduct] | type[Convolut
 
 def known(map_: LinearMap) -> bool:
     """Whether `product_of` takes a map."""
-    return isinstance(map_, Dense | Convolution)
+    return isinstance(map_, Dense | ReplicatedDense | Convolution)
 
 
 def _has_inner(weight: Tensor, numbers: int) -> bool:
@@ -161,6 +163,50 @@ class PackedProduct(DenseProduct):
 def _inner(v: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     found: Tensor = torch.ops.mkldnn._linear_pointwise(v, weight, bias, "none", [], "")
     return found
+
+
+class ReplicatedProduct:
+    """`W v` of each replica; weight (replicas, out, in), operands (..., replicas, rows, in).
+
+    Also over all steps it goes step by step: a replica's rows of all steps do not lie together, and to gather them takes
+    longer than the products of a small layer.
+    """
+
+    arrival: Arrival = "written"
+
+    def __init__(self, weight: Tensor):
+        self._weight = weight.detach()
+        self._turned = self._weight.mT
+
+    def __call__(self, v: Tensor, bias: Tensor | None = None) -> Tensor:
+        out = self._over_steps(v, self._turned)
+        return out if bias is None else out.add_(bias)
+
+    def add(self, v: Tensor, place: Tensor) -> Tensor | None:
+        place.baddbmm_(v, self._turned)
+        return None
+
+    def put(self, v: Tensor, place: Tensor) -> Tensor | None:
+        place.copy_(torch.bmm(v, self._turned))
+        return None
+
+    def back(self, d: Tensor) -> Tensor:
+        return torch.bmm(d, self._weight)
+
+    def back_all(self, d: Tensor) -> Tensor:
+        return self._over_steps(d, self._weight)
+
+    def weight_gradient(self, d: Tensor, v: Tensor) -> Tensor:
+        total = torch.zeros_like(self._weight)
+        for d_t, v_t in zip(d.unbind(0), v.unbind(0), strict=True):
+            total.baddbmm_(d_t.mT, v_t)
+        return total
+
+    def _over_steps(self, v: Tensor, turned: Tensor) -> Tensor:
+        out = v.new_empty(*v.shape[:-1], turned.shape[-1])
+        for v_t, out_t in zip(v.unbind(0), out.unbind(0), strict=True):
+            torch.bmm(v_t, turned, out=out_t)
+        return out
 
 
 class ConvolutionProduct:

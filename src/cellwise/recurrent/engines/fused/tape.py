@@ -185,7 +185,8 @@ class Tape:
             return self.flat(given.conditions.fresh[of]).contiguous()
         if kind == "mask":
             mask = given.conditions.operand_masks[of]
-            return self.flat(mask.expand(mask.shape[0], *self._image, mask.shape[-1])).contiguous()
+            everywhere = mask.expand(mask.shape[0], *self._image, mask.shape[-1]) if self._image else mask
+            return self.flat(everywhere).contiguous()
         return (given.parameters if kind == "parameter" else given.part_bias)[of].contiguous()
 
     def _columns(self, name: str) -> Sequence[Tensor]:
@@ -213,8 +214,8 @@ class Gradients:
         tape, given = self._tape, self._tape.given
         x = tape.input.back_all(self._mapped()) if given.mapped else torch.zeros_like(given.x)
         for gate, piece in self._by_gate().items():
-            x = x if gate in given.mapped else x.view(piece.shape) + piece
-        return x.view(given.x.shape)
+            x = x if gate in given.mapped else x.reshape(piece.shape) + piece
+        return x.reshape(given.x.shape)
 
     def of_input_weight(self) -> Tensor:
         """By the weight of the input's map."""
@@ -225,7 +226,9 @@ class Gradients:
 
     def of_bias(self) -> Tensor:
         """By what the input's map adds."""
-        return self._tape.projected.sum((0, -2))
+        bias = self._tape.given.bias
+        assert bias is not None
+        return _summed(self._tape.projected).view_as(bias)
 
     def of_matrices(self) -> list[Tensor]:
         """By each product's matrix: one product over all steps."""
@@ -250,7 +253,7 @@ class Gradients:
             product = next(name for name, (feeds, _) in form.cell.products.items() if part in feeds)
             place = form.cell.products[product][0].index(part)
             piece = self._tape.place(product)[..., place * form.hidden : (place + 1) * form.hidden]
-            found.append(piece.sum((0, -2)).view_as(self._tape.given.part_bias[part]))
+            found.append(_summed(piece).view_as(self._tape.given.part_bias[part]))
         return found
 
     def of_learned(self) -> list[Tensor]:
@@ -272,3 +275,8 @@ class Gradients:
         if given.mapped == given.cell.gates:
             return self._tape.projected
         return torch.cat([pieces[gate] for gate in given.mapped], dim=-1)
+
+
+def _summed(d: Tensor) -> Tensor:
+    """The sum over steps and rows; steps first, because one sum over both is up to three times as slow."""
+    return d.sum(0).sum(-2)
