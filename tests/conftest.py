@@ -31,6 +31,9 @@ from cellwise.records.schema import (
 # One thread: sizes are so small that two threads on a busy machine cost twenty times as much as one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Runs of tests are shorter than what it takes to compile a step; what is compiled is tested for itself.
+os.environ.setdefault("CELLWISE_COMPILE", "0")
+
 # A shell that starts the tests in the background lets them, and so the commands they start, ignore Ctrl-C.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

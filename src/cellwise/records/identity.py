@@ -19,6 +19,8 @@ _NOT_IDENTITY_OF_TRAINER = (
     *("accelerator", "devices", "threads", "engine", "log_every_steps", "checkpoint_every_seconds", "data_workers"),
     "non_finite",
 )
+# Nor does what only trades memory for time.
+_NOT_IDENTITY_OF_LAYER = ("recompute",)
 # Keys that came later do not count at the value that changes nothing, so that older runs stay what they are.
 _LATER: dict[str, dict[str, Any]] = {
     "optim": {
@@ -64,6 +66,10 @@ def what_counts(config: Mapping[str, Any]) -> dict[str, Any]:
     # A text is what it holds, not where it lies.
     counted["data"] = {k: v for k, v in data.items() if k != "path" or not data.get("sha256")}
     counted["trainer"] = {k: v for k, v in trainer.items() if k not in _NOT_IDENTITY_OF_TRAINER}
+    network = counted.get("network", {})
+    if isinstance(network.get("layer"), Mapping):
+        layer = {k: v for k, v in network["layer"].items() if k not in _NOT_IDENTITY_OF_LAYER}
+        counted["network"] = {**network, "layer": layer}
     for group, without in _LATER.items():
         counted[group] = {k: v for k, v in counted.get(group, {}).items() if k not in without or v != without[k]}
     return counted

@@ -40,8 +40,9 @@ class Recurrent(Stack):
         zoneout: probability that a unit keeps its old value, or such a probability by state.
         weight_drop: on the entries of the recurrent matrices.
         input_init, recurrent_init, chrono: how weights and biases start, in every layer and direction.
+        recompute: steps between states that are kept for the way back, for long sequences in little memory.
             All of these as `LayerOptions` says, with their sources.
-        engine: `auto`, `reference`, `native`, `scan` or `fused`; `layer.engine` says what was chosen.
+        engine: `auto`, `fastest`, `reference`, `native`, `scan` or `fused`; `layer.engine` says what was chosen.
         **cell_options: the cell's own; an unknown one is an error that lists the allowed ones.
 
     Raises:
@@ -71,6 +72,7 @@ class Recurrent(Stack):
         input_init: InputInit = "uniform",
         recurrent_init: RecurrentInit = "uniform",
         chrono: int | None = None,
+        recompute: int | None = None,
         engine: str = "auto",
         **cell_options: Any,
     ):
@@ -97,6 +99,7 @@ class Recurrent(Stack):
                 input_init=input_init,
                 recurrent_init=recurrent_init,
                 chrono=chrono,
+                recompute=recompute,
             ),
             cell_options=cell_options,
         )
@@ -194,6 +197,7 @@ class ConvRecurrent(Stack):
         input_init: InputInit = "uniform",
         recurrent_init: RecurrentInit = "uniform",
         chrono: int | None = None,
+        recompute: int | None = None,
         engine: str = "auto",
         **cell_options: Any,
     ):
@@ -223,6 +227,7 @@ class ConvRecurrent(Stack):
                 input_init=input_init,
                 recurrent_init=recurrent_init,
                 chrono=chrono,
+                recompute=recompute,
             ),
             cell_options=cell_options,
         )

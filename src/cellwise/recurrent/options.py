@@ -123,6 +123,8 @@ def check_options(options: LayerOptions, cell: Cell, name: str, num_layers: int)
         raise CellwiseError(f"recurrent_init=identity makes the antisymmetric matrix of {name!r} zero; choose another")
     if options.recurrent_bias and not options.bias:
         raise CellwiseError("recurrent_bias=true is a second bias; it needs bias=true")
+    if options.recompute is not None and options.recompute < 1:
+        raise CellwiseError(f"recompute={options.recompute} must be 1 or more: the steps of a chunk")
     if options.chrono is not None:
         _check_chrono(options, cell, name)
 

@@ -70,8 +70,8 @@ class Replicas(nn.Module):
             x = x.unsqueeze(1).expand(-1, replicas, -1, -1)
         if x.dim() != 4 or x.shape[1] != replicas:
             raise ValueError(
-                f"input must be (time, replicas, batch, input) with {replicas} replicas, or (time, batch, input), not of "
-                f"shape {tuple(x.shape)}"
+                f"input must be (time, replicas, batch, input) with {replicas} replicas, or (time, batch, input), "
+                f"not of shape {tuple(x.shape)}"
             )
         time, _, batch, _ = x.shape
         lengths = _of_all(lengths, 0, (replicas, batch))
@@ -81,16 +81,16 @@ class Replicas(nn.Module):
             if time == 0:
                 return source.new_zeros(*source.shape[:-1], self._first.hidden_size), start
             weights = [layer.weights()[place] for layer in self._recurrent()]
-            split = {name: value.unflatten(0, (replicas, batch)) for name, value in start.items()}
+            split = {name: _apart(value, 0, (replicas, batch)) for name, value in start.items()}
             given = Given.of_replicas(
-                weights, source.unflatten(1, (replicas, batch)), split, _split(conditions, (replicas, batch))
+                weights, _apart(source, 1, (replicas, batch)), split, _split(conditions, (replicas, batch))
             )
             output, new = fused.run_given(given, self._first.options.recompute)
             return output.flatten(1, 2), {name: value.flatten(0, 1) for name, value in new.items()}
 
         flat = None if state is None else {name: value.flatten(1, 2) for name, value in state.items()}
         output, new = self._first.through(x.flatten(1, 2), flat, lengths, resets, one)
-        return output.unflatten(1, (replicas, batch)), {n: v.unflatten(1, (replicas, batch)) for n, v in new.items()}
+        return _apart(output, 1, (replicas, batch)), {n: _apart(v, 1, (replicas, batch)) for n, v in new.items()}
 
     @property
     def _first(self) -> Recurrent:
@@ -108,7 +108,9 @@ def _of_all(value: Any, axis: int, rows: tuple[int, int]) -> Tensor | None:
     if given.dim() == axis + 1:
         given = given.unsqueeze(axis).expand(*given.shape[:axis], *rows)
     if tuple(given.shape[axis:]) != rows:
-        raise ValueError(f"lengths and resets must be given for replicas and rows {rows}, not {tuple(given.shape[axis:])}")
+        raise ValueError(
+            f"lengths and resets must be given for replicas and rows {rows}, not {tuple(given.shape[axis:])}"
+        )
     return given.flatten(axis, axis + 1)
 
 
@@ -117,12 +119,17 @@ def _split(conditions: Conditions, rows: tuple[int, int]) -> Conditions:
     lengths, resets = conditions.lengths, conditions.resets
     return replace(
         conditions,
-        lengths=None if lengths is None else Lengths(lengths.steps.unflatten(0, rows), lengths.valid.unflatten(1, rows)),
-        resets=None if resets is None else resets.unflatten(1, rows),
-        fresh={name: value.unflatten(0, rows) for name, value in conditions.fresh.items()},
-        operand_masks={name: mask.unflatten(0, rows) for name, mask in conditions.operand_masks.items()},
-        kept={name: kept.unflatten(1, rows) if kept.dim() > 1 else kept for name, kept in conditions.kept.items()},
+        lengths=None if lengths is None else Lengths(_apart(lengths.steps, 0, rows), _apart(lengths.valid, 1, rows)),
+        resets=None if resets is None else _apart(resets, 1, rows),
+        fresh={name: _apart(value, 0, rows) for name, value in conditions.fresh.items()},
+        operand_masks={name: _apart(mask, 0, rows) for name, mask in conditions.operand_masks.items()},
+        kept={name: _apart(kept, 1, rows) if kept.dim() > 1 else kept for name, kept in conditions.kept.items()},
     )
+
+
+def _apart(value: Tensor, axis: int, rows: tuple[int, int]) -> Tensor:
+    """All rows on one axis as replicas and rows."""
+    return value.reshape(*value.shape[:axis], *rows, *value.shape[axis + 1 :])
 
 
 def _check(layers: Sequence[Recurrent]) -> None:

@@ -94,7 +94,9 @@ def start(run: PlannedRun, place: int, threads: int, environment: Mapping[str, s
         environment: variables to set there, for example CUDA_VISIBLE_DEVICES.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["cellwise.training.train"])
+    # The second is what compiles steps, a second to import; no need where nothing is compiled.
+    compiler = [] if os.environ.get("CELLWISE_COMPILE") == "0" else ["torch._inductor.compile_fx"]
+    context.set_forkserver_preload(["cellwise.training.train", *compiler])
     receiving, sending = context.Pipe(duplex=False)
     arguments = (run.config, threads, dict(environment), sys.argv, sending)
     process = context.Process(target=_run, args=arguments)  # not a daemon: those may not have workers of their own

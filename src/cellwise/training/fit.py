@@ -15,6 +15,7 @@ from cellwise.cells.registry import build_cell, import_cells
 from cellwise.data.loader import SequentialLoader
 from cellwise.probes.probe import Probe
 from cellwise.records.identity import run_folder
+from cellwise.recurrent.engines import ENGINES
 from cellwise.tasks import build_task
 from cellwise.tasks.contract import Split, Task
 from cellwise.training.checkpoint import Checkpoints
@@ -28,11 +29,20 @@ from cellwise.training.stopping import Stop
 from cellwise.training.trainer import make_trainer
 
 
-def build_network(settings: RunSettings, task: Task) -> nn.Module:
-    """Return the run's network, drawn from the seed's own stream."""
+def build_network(settings: RunSettings, task: Task, start: Start | None) -> nn.Module:
+    """Return the run's network, drawn from the seed's own stream.
+
+    Args:
+        settings: of the run.
+        task: with its data.
+        start: where the run goes on, on the engine that it began with; None: it begins.
+    """
     cell = build_cell(settings.cell, settings.cell_options)
     reseed(settings.seed, "initialisation")
-    return task.network(cell, settings.trainer.engine)
+    engine = settings.trainer.layer_engine()
+    if start is not None and settings.trainer.engine == "auto" and start.engine in ENGINES:
+        engine = start.engine
+    return task.network(cell, engine)
 
 
 def build_module(
@@ -98,7 +108,7 @@ def take_part(ranks: Ranks, config: Mapping[str, Any], threads: int, start: Star
     settings, folder = read(config), run_folder(config)
     torch.set_num_threads(threads)
     task = build_task(config["task"]["name"], settings.task)
-    network = build_network(settings, task)
+    network = build_network(settings, task, start)
     module = build_module(
         settings,
         task,

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from cellwise.records.finished import require_finished
 from cellwise.records.plain import read_json
 from cellwise.records.store import read_metrics
+from cellwise.recurrent.engines import ENGINES
 from cellwise.training.resume import what_changed
 from cellwise.training.train import Progress, train
 from cellwise.training.trained import read_config
@@ -47,6 +48,8 @@ def rerun(folder: Path, progress: Progress | None = None) -> Repeated:
     then = read_json(folder / "run.json")
     with tempfile.TemporaryDirectory() as elsewhere:
         trainer = {**config["trainer"], "threads": then["threads"]}
+        if trainer["engine"] == "auto" and then["engine"] in ENGINES:
+            trainer["engine"] = then["engine"]
         config |= {"trainer": trainer, "runs_dir": elsewhere, "again": False}
         config["logger"] = {}
         again = train(config, progress=progress).folder

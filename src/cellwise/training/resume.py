@@ -39,6 +39,7 @@ class Start:
         checkpoint: to go on from.
         rows: of `metrics.jsonl` before it: how many bytes of the run's own, or those of a shorter run.
         threads: that it ran with; they change bits.
+        engine: that ran its layers; so does this.
         started: when it began.
         loader: where the loader of the training split stood.
         extended_from: the shorter run that this one goes on from, `<cell>-<8 hex>/seed-<n>`; None: it began by itself.
@@ -47,6 +48,7 @@ class Start:
     checkpoint: Path
     rows: int | bytes
     threads: int
+    engine: str
     started: str
     loader: Mapping[str, Any]
     extended_from: str | None = None
@@ -150,7 +152,8 @@ def _start(checkpoint: Path, then: Mapping[str, Any]) -> Start:
     kept = torch.load(checkpoint, map_location="cpu", weights_only=True)
     (loader,) = kept["loops"]["fit_loop"]["state_dict"]["combined_loader"]
     logged = kept["cellwise"]["logged"]
-    return Start(checkpoint, logged, then["threads"], then["started"], loader, then.get("extended_from"))
+    ran = (then["threads"], then["engine"], then["started"])
+    return Start(checkpoint, logged, *ran, loader, then.get("extended_from"))
 
 
 def _no_checkpoint(folder: Path) -> CellwiseError:

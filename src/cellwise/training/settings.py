@@ -35,6 +35,11 @@ class TrainerSettings:
     data_workers: int = bounded(0, minimum=0)
     non_finite: Literal["stop", "go_on"] = "stop"
 
+    def layer_engine(self) -> str:
+        """Return the engine that recurrent layers are built with."""
+        # In mixed precision the fused engine hands over to the reference: nothing to compile for.
+        return "fastest" if self.engine == "auto" and self.precision.endswith("-true") else self.engine
+
     def steps_in_all(self, steps_per_epoch: int) -> int:
         """Return how many steps the run has unless it stops early."""
         by_epochs = sys.maxsize if self.max_epochs is None else self.max_epochs * steps_per_epoch

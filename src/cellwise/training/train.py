@@ -138,7 +138,7 @@ def _make(
     with stop_signals() as stop, recorded(record, stop):
         of, on, log = settings.trainer.devices, settings.trainer.accelerator, folder / "log.txt"
         with all_ranks(of, on, log, take_part, config, info.threads, start) as ranks:
-            module = _built(config, settings, task, record, progress, stop, ranks)
+            module = _built(config, settings, task, record, progress, stop, ranks, start)
             setup_seconds = time.perf_counter() - started
             probe = Probe(settings.probe, task, module.network, record.note)
             trainer = fit(settings, module, folder, start, probe)
@@ -181,10 +181,11 @@ def _built(
     progress: Progress | None,
     stop: Stop,
     ranks: Ranks,
+    start: Start | None,
 ) -> TrainingModule:
     """Build the network and what trains it; complete `run.json`."""
     cell = build_cell(settings.cell, settings.cell_options)
-    network = build_network(settings, task)
+    network = build_network(settings, task, start)
     layers = task.recurrent_layers(network)
     record.update(
         engine=", ".join(sorted({layer.engine for layer in layers})),

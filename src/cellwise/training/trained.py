@@ -46,7 +46,7 @@ def load_trained(folder: Path) -> Trained:
     if not checkpoint.is_file():
         raise CellwiseError(f"{checkpoint} is missing; again=true with the command in run.json repeats the run")
     task = build_task(config["task"]["name"], settings.task)
-    network = task.network(build_cell(settings.cell, settings.cell_options), settings.trainer.engine)
+    network = task.network(build_cell(settings.cell, settings.cell_options), settings.trainer.layer_engine())
     try:
         Selection(checkpoint, task.objective.direction).restore(network, "cpu")
     except Exception as error:  # torch raises whatever the damage leads to

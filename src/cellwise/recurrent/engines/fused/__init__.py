@@ -19,6 +19,7 @@ from torch import Tensor
 from cellwise.cells.contract import Cell, State
 from cellwise.recurrent.conditions import Conditions
 from cellwise.recurrent.engines import reference
+from cellwise.recurrent.engines.fused.compiled import compiler_at_hand, wanted
 from cellwise.recurrent.engines.fused.cut import look_at
 from cellwise.recurrent.engines.fused.form import Form
 from cellwise.recurrent.engines.fused.given import Given
@@ -31,6 +32,11 @@ from cellwise.recurrent.weights import Weights
 def expressible(cell: Cell, recurrent_map: LinearMap) -> bool:
     """Whether a cell's step can be cut at its products: it calls each once, in order, whatever the numbers are."""
     return known(recurrent_map) and look_at(cell) is not None
+
+
+def compiles() -> bool:
+    """Whether graphs are compiled here, on a CPU."""
+    return wanted() and compiler_at_hand("cpu")
 
 
 def run(weights: Weights, x: Tensor, state: State, conditions: Conditions) -> tuple[Tensor, State]:

@@ -7,10 +7,12 @@ without a word. `standalone_compile` has no guards; its key is ours, and its ker
 from __future__ import annotations
 
 import os
+import sysconfig
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -66,11 +68,22 @@ def made(form: Form, like: Tensor, rows: int) -> Made:
     return _made[key]
 
 
+def wanted() -> bool:
+    """Whether graphs are compiled where they can be; `CELLWISE_COMPILE=0` in the environment says no."""
+    return _compile
+
+
 @cache
 def compiler_at_hand(device: str) -> bool:
     """Whether graphs can be compiled for a device; says once what is slower where they can't."""
-    if device != "cpu":
-        return True
+    missing = _missing() if device == "cpu" else None
+    if missing is not None:
+        _say(f"there is no {missing} here")
+    return missing is None
+
+
+def _missing() -> str | None:
+    """What inductor needs on a CPU and does not find; trying it would take most of a second."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from torch._inductor import cpp_builder
@@ -79,13 +92,17 @@ def compiler_at_hand(device: str) -> bool:
     try:
         cpp_builder.get_cpp_compiler()
     except InvalidCxxCompiler:
-        warnings.warn(
-            "no C++ compiler is at hand, so the fused engine runs operator by operator: about as fast as the "
-            "reference; install g++ to make it faster",
-            stacklevel=2,
-        )
-        return False
-    return True
+        return "C++ compiler"
+    header = Path(sysconfig.get_paths()["include"]) / "Python.h"
+    return None if header.is_file() else f"{header}"
+
+
+def _say(why: str) -> None:
+    warnings.warn(
+        f"nothing is compiled, because {why}: the fused engine runs operator by operator, about as fast as the "
+        "reference; install g++ and Python's headers (Debian: g++ python3-dev) to make it faster",
+        stacklevel=2,
+    )
 
 
 @contextmanager
@@ -100,6 +117,16 @@ def compiling(wanted: bool) -> Iterator[None]:
 
 
 def _compiled(of: Traced) -> Call:
+    """A graph compiled; as it is where the compiler fails, and that is said."""
+    try:
+        return _by_inductor(of)
+    except Exception as error:  # whatever a compiler that is there but broken leads to
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        _say(f"the compiler failed ({lines[0][:120]})")
+        return of.graph
+
+
+def _by_inductor(of: Traced) -> Call:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # inductor imports what torch itself has deprecated
         from torch._inductor import standalone_compile
@@ -108,6 +135,8 @@ def _compiled(of: Traced) -> Call:
             without_tanh(of.graph)
         examples = [node.meta["val"] for node in of.graph.graph.nodes if node.op == "placeholder"]
         # Symbols of the graph and of the examples must be those of one mode, and this is how it is told which.
-        with torch._guards.tracing(torch._guards.TracingContext(examples[0].fake_mode)):
+        context = torch._guards.TracingContext(examples[0].fake_mode)
+        # In this process: workers that compile ahead would outlive a run that is killed.
+        with torch._guards.tracing(context), torch._inductor.config.patch(compile_threads=1):
             artifact: Call = standalone_compile(of.graph, examples, dynamic_shapes="from_tracing_context")
     return artifact

@@ -89,7 +89,9 @@ def backward(form: Form, stage: int) -> Stage:
     products, states = form.products, form.cell.states
     ends = stage == backward_stages(form)[-1]
     wanted = _wanted(form, stage, ends=ends)
-    results = [piece for name in (products[stage:] if ends else products[stage - 1 : stage]) for piece in form.pieces(name)]
+    results = [
+        piece for name in (products[stage:] if ends else products[stage - 1 : stage]) for piece in form.pieces(name)
+    ]
     names = (
         *form.names,
         "d_output",

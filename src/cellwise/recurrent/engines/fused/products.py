@@ -3,7 +3,7 @@
 Rows are (rows, units): the batch, or every pixel of every image. In float32 on a CPU, dense products go to oneDNN's
 inner product where torch has it and the matrix is large enough: there it is up to 1.4 times as fast as the BLAS of
 `torch.mm`, on small ones up to 1.7 times as slow. All else is torch's own. Which one is taken follows from the weight
-alone, so that bits never follow from a measurement. The sizes were measured at 20 to 128 rows in the loop, on an AMD EPYC.
+alone, so that bits never follow from a measurement. The sizes were measured at 20 to 128 rows, on an AMD EPYC.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def product_of(map_: LinearMap, weight: Tensor, image: tuple[int, ...] = ()) -> 
         image: height and width, of a convolution.
     """
     kind = _kind(map_, weight)
-    return kind(weight, image) if issubclass(kind, ConvolutionProduct) else kind(weight)
+    return kind(weight, image) if issubclass(kind, _ConvolutionProduct) else kind(weight)
 
 
 def arrival_of(map_: LinearMap, weight: Tensor) -> Arrival:
@@ -82,13 +82,13 @@ def arrival_of(map_: LinearMap, weight: Tensor) -> Arrival:
     return _kind(map_, weight).arrival
 
 
-def _kind(map_: LinearMap, weight: Tensor) -> type[DenseProduct | ReplicatedProduct | ConvolutionProduct]:
+def _kind(map_: LinearMap, weight: Tensor) -> type[_DenseProduct | _ReplicatedProduct | _ConvolutionProduct]:
     if isinstance(map_, ReplicatedDense):
-        return ReplicatedProduct
+        return _ReplicatedProduct
     if isinstance(map_, Convolution):
-        return AddingConvolution if _has_inner(weight, 0) else ConvolutionProduct
+        return _AddingConvolution if _has_inner(weight, 0) else _ConvolutionProduct
     assert isinstance(map_, Dense)  # `expressible` has looked
-    return PackedProduct if _has_inner(weight, _LARGE_FOR_STEPS) else DenseProduct
+    return _PackedProduct if _has_inner(weight, _LARGE_FOR_STEPS) else _DenseProduct
 
 
 def known(map_: LinearMap) -> bool:
@@ -101,7 +101,7 @@ def _has_inner(weight: Tensor, numbers: int) -> bool:
     return there and weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.numel() >= numbers
 
 
-class DenseProduct:
+class _DenseProduct:
     """`W v`; weight (out, in). Steps by torch's BLAS."""
 
     arrival: Arrival = "written"
@@ -135,7 +135,7 @@ class DenseProduct:
         return self._multiply(v.t(), d.t(), None).t()
 
 
-class PackedProduct(DenseProduct):
+class _PackedProduct(_DenseProduct):
     """`W v`, steps by oneDNN, the weight in its own order."""
 
     arrival: Arrival = "complete"
@@ -165,11 +165,11 @@ def _inner(v: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return found
 
 
-class ReplicatedProduct:
+class _ReplicatedProduct:
     """`W v` of each replica; weight (replicas, out, in), operands (..., replicas, rows, in).
 
-    Also over all steps it goes step by step: a replica's rows of all steps do not lie together, and to gather them takes
-    longer than the products of a small layer.
+    Also over all steps it goes step by step: a replica's rows of all steps do not lie together, and to gather them
+    takes longer than the products of a small layer.
     """
 
     arrival: Arrival = "written"
@@ -209,7 +209,7 @@ class ReplicatedProduct:
         return out
 
 
-class ConvolutionProduct:
+class _ConvolutionProduct:
     """Convolution that keeps the image's size, rows being pixels; weight (out, in, kernel, kernel).
 
     Args:
@@ -275,7 +275,7 @@ class ConvolutionProduct:
         return found
 
 
-class AddingConvolution(ConvolutionProduct):
+class _AddingConvolution(_ConvolutionProduct):
     """The same by oneDNN, which adds into a place in the same pass."""
 
     arrival: Arrival = "written"

@@ -82,7 +82,9 @@ class _Made:
 
     def needed(self, known: Set[Key]) -> frozenset[Key]:
         """Return which of some values the way back reads, were they all at hand."""
-        return frozenset(key for traced in self._graphs.backward.values() for key in self._reached(traced, known) & known)
+        return frozenset(
+            key for traced in self._graphs.backward.values() for key in self._reached(traced, known) & known
+        )
 
     def placed(self, chosen: Set[Key]) -> tuple[dict[Key, str], list[Key]]:
         """Return places for values, by name of a pre-activation that nobody reads any more, and those without one."""
@@ -91,7 +93,9 @@ class _Made:
         last: dict[str, int] = {}
         for stage, traced in graphs.forward.items():
             known = {key for key in chosen if self.costly[key] < stage}
-            last |= {key[1]: stage for key in self._reached(traced, known) if isinstance(key, tuple) and key[0] == "given"}
+            last |= {
+                key[1]: stage for key in self._reached(traced, known) if isinstance(key, tuple) and key[0] == "given"
+            }
         free = {
             name: max(number, last.get(name, 0))
             for number, names in enumerate([form.direct_names, *(form.pieces(name) for name in form.products)])
@@ -127,7 +131,9 @@ class _Made:
         if node.target not in _COSTLY:
             return False
         shape = node.meta["val"].shape
-        return len(shape) == (3 if self._form.replicas else 2) and shape[-1] == self._form.hidden and not _one_row(shape)
+        return (
+            len(shape) == (3 if self._form.replicas else 2) and shape[-1] == self._form.hidden and not _one_row(shape)
+        )
 
 
 def _one_row(shape: torch.Size) -> bool:
@@ -199,15 +205,16 @@ def _write(traced: Traced, homes: Mapping[Node, str]) -> None:
 
 def _argument(traced: Traced, name: str, like: Node) -> Node:
     """The argument of a name, a new one before those that come late if there is none yet."""
-    arguments = [node for node in traced.graph.graph.nodes if node.op == "placeholder"]
+    arguments: list[Node] = [node for node in traced.graph.graph.nodes if node.op == "placeholder"]
     if name in traced.names:
         return arguments[traced.names.index(name)]
     with traced.graph.graph.inserting_after(arguments[len(traced.names) - 1]):
-        found = traced.graph.graph.placeholder(name.replace(":", "_"))
+        found: Node = traced.graph.graph.placeholder(name.replace(":", "_"))
     found.meta["val"] = like.meta["val"]
     traced.names.append(name)
     return found
 
 
 def _end(graph: Graph) -> Node:
-    return next(node for node in reversed(graph.nodes) if node.op == "output")
+    end: Node = next(node for node in reversed(graph.nodes) if node.op == "output")
+    return end

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,12 +59,11 @@ def traced(form: Form, like: Tensor, *, one_row: bool) -> Graphs:
         like: a tensor of the dtype and on the device of the layer.
         one_row: for one row alone: torch takes 1 for a number of its own.
     """
-
     rows = 1 if one_row else _traced_rows(form)
 
     def trace(stage: Stage) -> Traced:
         examples = [example(form, name, like, rows) for name in (*stage.names, *stage.late)]
-        return Traced([*stage.names], stage.late, _graph(stage, examples, [*stage.names, *stage.late]))
+        return Traced([*stage.names], stage.late, _graph(stage, examples))
 
     return Graphs(
         {number: trace(forward(form, number)) for number in forward_stages(form)},
@@ -100,7 +100,9 @@ def example(form: Form, name: str, like: Tensor, rows: int) -> Tensor:
     if kind == "share":
         return piece(form.cell.gates, of)
     if kind in ("part", "d_part", "d_share"):
-        pieces = next(form.pieces(product) for product in form.products if name.removeprefix("d_") in form.pieces(product))
+        pieces = next(
+            form.pieces(product) for product in form.products if name.removeprefix("d_") in form.pieces(product)
+        )
         return piece(pieces, name.removeprefix("d_"))
     return empty(_hiddens(form, kind, of))
 
@@ -111,19 +113,19 @@ def _hiddens(form: Form, kind: str, of: str) -> int:
     return form.cell.products[of][1] if kind in ("operand", "d_operand", "mask") else 1
 
 
-def _graph(stage: Callable[..., object], examples: list[Tensor], names: list[str]) -> GraphModule:
-    """A function of tensors as a graph in which the number of rows is a symbol; nothing is computed."""
+def _graph(stage: Stage, examples: Sequence[Tensor]) -> GraphModule:
+    """A stage as a graph in which the number of rows is a symbol; nothing is computed."""
     from torch._dynamo.source import ConstantSource
     from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 
     mode = FakeTensorMode(shape_env=ShapeEnv())
     fakes = []
-    for number, (name, value) in enumerate(zip(names, examples, strict=True)):
+    for number, (name, value) in enumerate(zip((*stage.names, *stage.late), examples, strict=True)):
         dims = [DimDynamic.STATIC] * value.dim()
         axis = _rows_axis(name, value)
         if axis is not None:
             dims[axis] = DimDynamic.DUCK  # equal sizes are one symbol
-        context: StatelessSymbolicContext[object, object] = StatelessSymbolicContext(dynamic_sizes=dims)
+        context: Any = StatelessSymbolicContext(dynamic_sizes=dims)
         fakes.append(mode.from_tensor(value, source=ConstantSource(f"argument_{number}"), symbolic_context=context))
     with mode:
         graph = make_fx(stage, tracing_mode="real")(*fakes)
