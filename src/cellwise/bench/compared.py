@@ -1,0 +1,96 @@
+"""Steps at one shape: first each is compared with its reference, then all are timed in turn; a row each."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+
+from cellwise.bench.agreement import Agreement, agreement
+from cellwise.bench.parts import Device, Found, Setting
+from cellwise.bench.problem import Problem, Shape, Step, of_torch
+from cellwise.bench.timing import Spread, in_turn
+from cellwise.budget import recurrent_flops
+from cellwise.cells.registry import build_cell
+from cellwise.errors import CellwiseError
+from cellwise.records.bench import Measurement
+from cellwise.recurrent.engines import ENGINES
+
+REFERENCE = "reference"
+LSTM = "lstm torch.nn"
+TORCH_NN = ("lstm", "gru", "rnn")
+
+
+def on_every_engine(problem: Problem, engines: Sequence[str] = tuple(ENGINES)) -> list[Step]:
+    """Return our steps of a cell, the reference's first, on the engines that take it."""
+    found = []
+    for engine in (REFERENCE, *(name for name in engines if name != REFERENCE)):
+        try:
+            found.append(problem.ours(engine))
+        except CellwiseError:
+            continue  # this engine does not take this cell
+    return found
+
+
+def lstm(shape: Shape, device: Device = "cpu", dtype: torch.dtype = torch.float32) -> tuple[Problem, list[Step]]:
+    """Return the baseline of dense shapes, nn.LSTM."""
+    problem = Problem("lstm", shape, dtype, device)
+    return problem, [of_torch(problem)]
+
+
+def compared(
+    part: str,
+    contests: Sequence[tuple[Problem, Sequence[Step]]],
+    setting: Setting,
+    *,
+    baseline: str = LSTM,
+    checked: bool = True,
+) -> Found:
+    """Compare and time steps of one shape.
+
+    Args:
+        part: of the bench.
+        contests: each cell's problem with its steps; the baseline's among them.
+        setting: how much.
+        baseline: the name of the step that the ratio is to.
+        checked: whether results are compared here, or have been.
+    """
+    found = Found()
+    agreed: dict[str, Agreement] = {}
+    for problem, steps in contests if checked else ():
+        expected = next((step for step in steps if step.engine == REFERENCE), None) or problem.ours(REFERENCE)
+        results = expected.results()
+        agreed |= {step.name: agreement(problem, step, results) for step in steps if step.engine != REFERENCE}
+    found.wrong = [one.wrong for one in agreed.values() if one.wrong]
+    spreads = in_turn({step.name: step.call for _, steps in contests for step in steps}, 1 if setting.quick else None)
+    for problem, steps in contests:
+        for step in steps:
+            row = _row(part, problem, step, spreads, baseline)
+            one = agreed.get(step.name)
+            found.rows.append(dataclasses.replace(row, disagreement=one and one.disagreement))
+    return found
+
+
+def _row(part: str, problem: Problem, step: Step, spreads: dict[str, Spread], baseline: str) -> Measurement:
+    spread, reference = spreads[step.name], spreads.get(f"{step.cell} {REFERENCE}")
+    ratio = spread.median / spreads[baseline].median
+    return Measurement(
+        part,
+        step.cell,
+        step.engine,
+        **problem.shape.sizes(),  # type: ignore[arg-type]  # of several types by name
+        dtype=str(problem.dtype).removeprefix("torch."),
+        rounds=spread.rounds,
+        ms=1e3 * spread.median,
+        iqr_ms=1e3 * spread.iqr,
+        baseline=baseline,
+        ratio=ratio,
+        ratio_per_product=ratio / products(step.cell),
+        to_reference=None if reference is None else spread.median / reference.median,
+    )
+
+
+def products(cell: str) -> float:
+    """Return how many times nn.LSTM's products a cell's take, input and state of one size."""
+    return recurrent_flops(build_cell(cell), 64, 64) / recurrent_flops(build_cell("lstm"), 64, 64)
