@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from cellwise.bench.compared import compared, on_every_engine
 from cellwise.bench.parts import Found, Setting
-from cellwise.bench.peak import peak_of, weighed
+from cellwise.bench.peak import needed, peak_of
 from cellwise.bench.problem import Problem, Shape
 from cellwise.bench.usual_convolution import ENGINE, of_usual
 from cellwise.records.bench import Finding, Measurement
@@ -45,7 +45,7 @@ def _with_peak(row: Measurement, shape: Shape, found: Found) -> Measurement:
     if isinstance(peak, str):
         found.absent += [peak] if peak not in found.absent else []
         return row
-    return dataclasses.replace(row, **weighed(CELL, shape, peak))
+    return dataclasses.replace(row, peak_bytes=peak.beyond, needed_bytes=needed(CELL, shape))
 
 
 def findings(rows: Sequence[Measurement]) -> list[Finding]:

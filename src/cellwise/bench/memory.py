@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from cellwise.bench.parts import Found, Setting
-from cellwise.bench.peak import over_needed, peak_of, weighed
+from cellwise.bench.peak import needed, peak_of
 from cellwise.bench.problem import DENSE, Shape
 from cellwise.records.bench import Finding, Measurement
 from cellwise.recurrent.layer import Recurrent
@@ -29,8 +28,12 @@ def measure(setting: Setting) -> Found:
 
 
 def _things(shape: Shape) -> list[tuple[str, str, Mapping[str, Any]]]:
-    plain = [("lstm", "torch.nn", {}), (CELL, "reference", {}), (CELL, "fused", {})]
-    return [*plain, (CELL, "fused", RECOMPUTE)] if can_recompute() and shape is LONG else plain
+    things: list[tuple[str, str, Mapping[str, Any]]] = [
+        ("lstm", "torch.nn", {}),
+        (CELL, "reference", {}),
+        (CELL, "fused", {}),
+    ]
+    return [*things, (CELL, "fused", RECOMPUTE)] if can_recompute() and shape is LONG else things
 
 
 def can_recompute() -> bool:
@@ -44,8 +47,17 @@ def _add(found: Found, cell: str, engine: str, shape: Shape, options: Mapping[st
         found.absent += [peak] if peak not in found.absent else []
         return
     named = " ".join([engine, *(f"{name}={value}" for name, value in options.items())])
-    row = Measurement("memory", cell, named, **shape.sizes(), **weighed(cell, shape, peak))  # type: ignore[arg-type]
-    row = dataclasses.replace(row, baseline="gates and states", ratio=over_needed(row, peak))
+    takes = needed(cell, shape)
+    row = Measurement(
+        "memory",
+        cell,
+        named,
+        **shape.sizes(),  # type: ignore[arg-type]  # of several types by name
+        baseline="gates and states",
+        ratio=(peak.beyond + peak.output) / takes,  # the output, the first state, counts on both sides
+        peak_bytes=peak.beyond,
+        needed_bytes=takes,
+    )
     found.rows.append(row)
     name = f"{shape.name}: {cell} {named}"
     if options:

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cellwise.errors import CellwiseError
-from cellwise.records.bench import Measurement
 
 _STATUS, _MARK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _MMAP_FROM = str(64 * 1024)  # bytes
@@ -59,11 +58,6 @@ def peak_of(cell: str, engine: str, shape: tuple[Any, ...], **options: Any) -> P
     return Peak(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def weighed(cell: str, shape: tuple[Any, ...], peak: Peak) -> dict[str, int]:
-    """Return what a row says of a peak."""
-    return {"peak_bytes": peak.beyond, "needed_bytes": needed(cell, shape)}
-
-
 def needed(cell: str, shape: tuple[Any, ...]) -> int:
     """Return the bytes of all gates and states over all steps in float32, the output among them."""
     from cellwise.bench.problem import Shape
@@ -71,12 +65,6 @@ def needed(cell: str, shape: tuple[Any, ...]) -> int:
 
     built = build_cell(cell)
     return 4 * math.prod(Shape(*shape).input) * (len(built.gates) + len(built.states))
-
-
-def over_needed(row: Measurement, peak: Peak) -> float:
-    """Return the peak over what gates and states take; the output, the first state, counts on both sides."""
-    assert row.needed_bytes is not None
-    return (peak.beyond + peak.output) / row.needed_bytes
 
 
 def _measure(asked: Mapping[str, Any]) -> Peak:

@@ -128,7 +128,7 @@ class Problem:
         """
         x = self.x.clone().requires_grad_()
         leaves, d_output = [x, *parameters.values()], self.d_output
-        wait = torch.cuda.synchronize if self.device == "cuda" else lambda: None
+        wait: Callable[[], Any] = torch.cuda.synchronize if self.device == "cuda" else lambda: None
 
         def call() -> tuple[Tensor, tuple[Tensor, ...]]:
             output = run(x)

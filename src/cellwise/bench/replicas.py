@@ -43,8 +43,8 @@ def _of(problem: Problem, setting: Setting) -> Found:
     spreads = in_turn({f"{engine} {n}": call for (engine, n), call in calls.items()}, 1 if setting.quick else None)
     one_run = min(spreads[f"{engine} 1"].median for engine in _ENGINES)
     rows = [_row(problem, engine, n, spreads[f"{engine} {n}"], one_run) for engine, n in calls]
-    of_fused = {"disagreement": checked[0].disagreement}
-    rows = [dataclasses.replace(row, **of_fused) if row.engine == "fused" else row for row in rows]
+    by_fused = checked[0].disagreement
+    rows = [dataclasses.replace(row, disagreement=by_fused) if row.engine == "fused" else row for row in rows]
     findings = [] if setting.quick else [_finding(problem.cell, rows)]
     return Found(rows, findings, wrong=[one.wrong for one in checked if one.wrong])
 

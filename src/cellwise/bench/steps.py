@@ -66,8 +66,8 @@ def _compilation() -> Found:
         for cell in COMPILED:
             shape = Shape(f"T={steps}", _BATCH, steps, _HIDDEN)
             row = Measurement("steps", cell, "fused", **shape.sizes())  # type: ignore[arg-type]  # of several types
-            seconds = {"compile_cold_s": cold.cells[cell], "compile_warm_s": warm.cells[cell]}
-            found.rows.append(dataclasses.replace(row, **seconds))
+            cold_s, warm_s = cold.cells[cell], warm.cells[cell]
+            found.rows.append(dataclasses.replace(row, compile_cold_s=cold_s, compile_warm_s=warm_s))
     found.findings = _told(by_steps)
     return found
 

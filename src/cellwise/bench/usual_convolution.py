@@ -53,7 +53,7 @@ def of_usual(problem: Problem) -> Step:
             getattr(module, theirs).copy_(weights[ours][:, None, None])
 
     def renamed(gradients: dict[str, Tensor]) -> dict[str, Tensor]:
-        by_input, by_state = gradients["conv.weight"].split(hidden, 1)
+        by_input, by_state = gradients["conv.weight"].chunk(2, 1)
         found = {_INPUT: by_input, _RECURRENT: by_state, "layers.0.bias": gradients["conv.bias"]}
         return found | {ours: gradients[theirs].flatten() for ours, theirs in peepholes.items()}
 

@@ -9,6 +9,8 @@ import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import numpy as np
+
 from cellwise.records.bench import Bench, Measurement
 from cellwise.records.schema import Axis, Column, Curves, Heatmap, Series, Table, View, save_view
 
@@ -57,10 +59,10 @@ def _layers(rows: Sequence[Measurement]) -> Iterator[Labelled]:
                 "Where is a cell far from the library's kernel?",
                 Axis("shape", scale="category"),
                 Axis("cell", scale="category"),
-                Axis("time over nn.LSTM's, per product", "x"),
-                shapes,
-                cells,
-                values,
+                Axis(_PER_PRODUCT, "x"),
+                np.array(shapes),
+                np.array(cells),
+                np.array(values),
             ),
         )
 
@@ -83,7 +85,7 @@ def _dots(name: str, rows: Sequence[Measurement], y: Sequence[float]) -> Curves:
         f"How far is each cell from the library's kernel, were its products as many? ({first.shape}: {sizes})",
         Axis("cell", scale="category"),
         Axis(_PER_PRODUCT, "x", scale="log"),
-        (Series("", [row.cell for row in rows], y),),
+        (Series("", np.array([row.cell for row in rows]), np.array(y)),),
         marks="dots",
     )
 
@@ -116,7 +118,7 @@ def _steps(rows: Sequence[Measurement]) -> Iterator[Labelled]:
             ("cost", "Cost of a training step against its number of time steps", Axis("time", "ms", scale="log"), ms),
             ("each", "Cost of one time step", Axis("time a time step", "us", scale="log"), by_step),
         ):
-            yield name, Curves(f"steps.{what}", title, question, x, y, (Series("", steps, values),))
+            yield name, Curves(f"steps.{what}", title, question, x, y, (Series("", np.array(steps), np.array(values)),))
     question = "What does the first training step cost beyond a later one?"
     columns = ("steps", "cache empty (s)", "second process (s)")
     told = [

@@ -13,7 +13,6 @@ import math
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -188,7 +187,7 @@ def read_csv(path: Path, kind: type[R]) -> list[R]:
 
 def _row(words: Mapping[str, str | None], kind: type[R], where: str) -> R:
     values: dict[str, Any] = {}
-    for name, hint in _hints(kind).items():
+    for name, hint in typing.get_type_hints(kind).items():
         word = words.get(name)
         if word is None:
             raise CellwiseError(f"{where}: no column {name!r}; write it anew with `cellwise bench`")
@@ -207,11 +206,6 @@ def _value(word: str, hint: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(word)
     return value
-
-
-@cache
-def _hints(kind: type[Any]) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
 
 
 def _word(value: Any) -> str:
