@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from cellwise.bench.compared import compared, on_every_engine
 from cellwise.bench.parts import Found, Setting
@@ -25,9 +25,8 @@ _AT_MOST = {64: 1.0}  # of the usual module's time: near the machine's peak ther
 _AT_MOST_ELSEWHERE = 1 / 1.5
 
 
-def measure(setting: Setting) -> Found:
+def measure(setting: Setting) -> Iterator[Found]:
     """Measure each shape; quickly without compiling and without memory."""
-    found = Found()
     for shape in [_SMALL] if setting.quick else SHAPES:
         problem = Problem(CELL, shape)
         with compiling(not setting.quick):
@@ -36,8 +35,7 @@ def measure(setting: Setting) -> Found:
         if not setting.quick:
             at_shape.rows = [_with_peak(row, shape, at_shape) for row in at_shape.rows]
             at_shape.findings = findings(at_shape.rows)
-        found += at_shape
-    return found
+        yield at_shape
 
 
 def _with_peak(row: Measurement, shape: Shape, found: Found) -> Measurement:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -26,17 +26,17 @@ _AT_MOST, _AT_MOST_ELSEWHERE = {"E": 1.8, "G": 1.5}, 1.2
 _OF_TORCHRECURRENT = 1 / 2.5
 
 
-def measure(setting: Setting) -> Found:
+def measure(setting: Setting) -> Iterator[Found]:
     """Measure each shape: A to E on a CPU, (16, 1024, 768) in bf16 on a GPU; quickly, one compiled cell and torch's."""
     if setting.device == "cuda":
-        found = _on_gpu(setting)
-    else:
-        found = Found()
-        for shape in [_SMALL] if setting.quick else DENSE.values():
-            found += _at(shape, setting)
-    if not setting.quick:
-        for name in dict.fromkeys(row.shape for row in found.rows):
-            found.findings += findings([row for row in found.rows if row.shape == name])
+        yield _told(_on_gpu(setting), setting)
+        return
+    for shape in [_SMALL] if setting.quick else DENSE.values():
+        yield _told(_at(shape, setting), setting)
+
+
+def _told(found: Found, setting: Setting) -> Found:
+    found.findings = [] if setting.quick else findings(found.rows)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cellwise.bench.parts import Found, Setting
@@ -15,16 +15,14 @@ from cellwise.recurrent.layer import Recurrent
 CELL = "peephole_lstm"
 LONG = Shape("T=10000", 16, 10_000, 256)
 RECOMPUTE = {"recompute": 100}  # steps of a chunk: the root of all steps keeps least
-_AT_MOST, _AT_MOST_BYTES = 1.5, 2**30
+_AT_MOST, _GIB = 1.5, 2**30
 
 
-def measure(setting: Setting) -> Found:
+def measure(setting: Setting) -> Iterator[Found]:
     """Measure C, D and a long one; with recomputation too, where the layer has it."""
-    found = Found()
     for shape in (DENSE["C"], DENSE["D"], LONG):
         for cell, engine, options in _things(shape):
-            _add(found, cell, engine, shape, options)
-    return found
+            yield _of(cell, engine, shape, options)
 
 
 def _things(shape: Shape) -> list[tuple[str, str, Mapping[str, Any]]]:
@@ -41,11 +39,10 @@ def can_recompute() -> bool:
     return set(RECOMPUTE) <= set(inspect.signature(Recurrent).parameters)
 
 
-def _add(found: Found, cell: str, engine: str, shape: Shape, options: Mapping[str, Any]) -> None:
+def _of(cell: str, engine: str, shape: Shape, options: Mapping[str, Any]) -> Found:
     peak = peak_of(cell, engine, shape, **options)
     if isinstance(peak, str):
-        found.absent += [peak] if peak not in found.absent else []
-        return
+        return Found(absent=[peak])
     named = " ".join([engine, *(f"{name}={value}" for name, value in options.items())])
     takes = needed(cell, shape)
     row = Measurement(
@@ -58,10 +55,14 @@ def _add(found: Found, cell: str, engine: str, shape: Shape, options: Mapping[st
         peak_bytes=peak.beyond,
         needed_bytes=takes,
     )
-    found.rows.append(row)
-    name = f"{shape.name}: {cell} {named}"
-    if options:
-        found.findings.append(Finding("memory", f"{name}: peak", peak.beyond, "bytes", _AT_MOST_BYTES))
-    elif engine == "fused" and row.ratio is not None:
-        what = f"{name}: peak over what gates and states take"
-        found.findings.append(Finding("memory", what, row.ratio, "x", _AT_MOST))
+    return Found([row], _findings(row, recomputed=bool(options)))
+
+
+def _findings(row: Measurement, *, recomputed: bool) -> list[Finding]:
+    name = f"{row.shape}: {row.cell} {row.engine}"
+    if recomputed:
+        assert row.peak_bytes is not None
+        return [Finding("memory", f"{name}: peak beyond inputs and results", row.peak_bytes / _GIB, "GiB", 1.0)]
+    if row.engine != "fused" or row.ratio is None:
+        return []
+    return [Finding("memory", f"{name}: peak and output over gates and states", row.ratio, "x", _AT_MOST)]

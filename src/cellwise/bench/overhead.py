@@ -7,7 +7,7 @@ import io
 import json
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,7 +26,7 @@ _RUNS = 5  # of each kind
 _RUN = ["trainer.max_steps=20", "data.train_tokens=20000", "data.valid_tokens=2000", "data.test_tokens=2000"]
 
 
-def measure(setting: Setting) -> Found:
+def measure(setting: Setting) -> Iterator[Found]:
     """Measure seconds beyond the training steps: of the first and the median later run of one process, of a sweep's."""
     seeds = f"seed=range({_RUNS})"
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
@@ -35,7 +35,7 @@ def measure(setting: Setting) -> Found:
         results = execute(PlanSource(swept), LauncherSettings(jobs=1), finished=lambda result: None)
         of_a_sweep = median(result.seconds - _train_seconds(result.run.folder) for result in results)
     what = "beyond its training steps"
-    return Found(
+    yield Found(
         findings=[
             Finding("overhead", f"the first run of a process, {what}", beyond[0], "s"),
             Finding("overhead", f"a later run, {what}", median(beyond[1:]), "s", _PROMISE_SECONDS),

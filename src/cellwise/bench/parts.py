@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from cellwise.errors import CellwiseError, unknown
 
@@ -92,11 +92,10 @@ def chosen(names: Sequence[str], setting: Setting) -> list[str]:
     return [name for name in fits if name in names or not names]
 
 
-def measure(name: str, setting: Setting) -> Found:
-    """Measure a part."""
-    part: Callable[[Setting], Any] = importlib.import_module(f"cellwise.bench.{name}").measure
-    found: Found = part(setting)
-    return found
+def measure(name: str, setting: Setting) -> Iterator[Found]:
+    """Measure a part, piece by piece."""
+    part: Callable[[Setting], Iterator[Found]] = importlib.import_module(f"cellwise.bench.{name}").measure
+    return part(setting)
 
 
 def _fits(part: Part, setting: Setting) -> bool:

@@ -7,7 +7,7 @@ import io
 import json
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import Any
 
@@ -35,9 +35,10 @@ _EVERY_RUN = [
 ]
 
 
-def measure(setting: Setting) -> Found:
+def measure(setting: Setting) -> Iterator[Found]:
     """Measure, by task, what share of the training time the probes take, and how much longer a run is."""
-    return Found(findings=[finding for task in _RUNS for finding in _findings(task)])
+    for task in _RUNS:
+        yield Found(findings=_findings(task))
 
 
 def _findings(task: str) -> list[Finding]:

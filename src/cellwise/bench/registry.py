@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from cellwise.bench.compared import compared, lstm, on_every_engine
 from cellwise.bench.parts import Found, Setting
@@ -17,9 +17,8 @@ _SMALL = Shape("small", 3, 4, 5)
 _ENGINES = ("reference", "fused", "scan")
 
 
-def measure(setting: Setting) -> Found:
+def measure(setting: Setting) -> Iterator[Found]:
     """Measure every cell; quickly without compiling, which takes a second a cell."""
-    found = Found()
     shapes = [_SMALL] if setting.quick else [DENSE[name] for name in (DENSE if setting.full else "AE")]
     for shape in shapes:
         with compiling(not setting.quick):
@@ -28,8 +27,7 @@ def measure(setting: Setting) -> Found:
             at_shape = compared("registry", contests, setting)
         if not setting.quick:
             at_shape.findings = findings(at_shape.rows)
-        found += at_shape
-    return found
+        yield at_shape
 
 
 def findings(rows: Sequence[Measurement]) -> list[Finding]:

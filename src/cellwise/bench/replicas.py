@@ -6,7 +6,7 @@ One after another is what they cost without replicas.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from cellwise.bench.agreement import agreement
@@ -23,13 +23,12 @@ _ENGINES = ("reference", "fused")
 _AT_MOST = 3.0  # of one run on its fastest engine
 
 
-def measure(setting: Setting) -> Found:
+def measure(setting: Setting) -> Iterator[Found]:
     """Measure each cell."""
-    found = Found()
     for cell in CELLS:
         with compiling(not setting.quick):
-            found += _of(Problem(cell, _SMALL if setting.quick else _SHAPE), setting)
-    return found
+            found = _of(Problem(cell, _SMALL if setting.quick else _SHAPE), setting)
+        yield found
 
 
 def _of(problem: Problem, setting: Setting) -> Found:

@@ -25,7 +25,7 @@ _THREADS = 1
 
 
 def bench(names: Sequence[str], setting: Setting, out: Path | None = None) -> Path:
-    """Measure parts one after the other; print each, and write the record after each.
+    """Measure parts one after the other; print each piece, and write the record after it.
 
     Args:
         names: of parts; all that fit the setting where none.
@@ -45,19 +45,14 @@ def bench(names: Sequence[str], setting: Setting, out: Path | None = None) -> Pa
     record, found = _started(setting, machine), Found()
     for name in parts:
         print(f"{name}: {PARTS[name].title}", flush=True)
-        of_part = measure(name, setting)
-        for line in lines(of_part):
-            print(f"  {line}", flush=True)
-        found += of_part
-        record = replace(
-            record,
-            ended=now(),
-            load=(record.load[0], _load()),
-            parts=(*record.parts, name),
-            absent=tuple(found.absent),
-            wrong=tuple(found.wrong),
-        )
-        _write(Bench(folder, record, found.rows, found.findings))
+        record = replace(record, parts=(*record.parts, name))
+        for piece in measure(name, setting):
+            for line in lines(piece):
+                print(f"  {line}", flush=True)
+            found += piece
+            record = replace(record, ended=now(), load=(record.load[0], _load()))
+            record = replace(record, absent=tuple(found.absent), wrong=tuple(found.wrong))
+            _write(Bench(folder, record, found.rows, found.findings))
     page = write_bench_page(folder, folder / "report.html")
     print(f"record: {folder}\npage: {page}")
     if found.wrong:

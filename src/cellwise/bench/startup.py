@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import partial
 
 from cellwise.bench.parts import Found, Setting
@@ -20,7 +21,7 @@ _COMMANDS = {
 }
 
 
-def measure(setting: Setting) -> Found:
+def measure(setting: Setting) -> Iterator[Found]:
     """Measure the median seconds of the whole process of each."""
     program = [sys.executable, "-m", "cellwise.cli"]
     calls = {
@@ -29,4 +30,4 @@ def measure(setting: Setting) -> Found:
     }
     goals = {"cellwise --help": _PROMISE_SECONDS}
     found = medians_in_turn(calls, _ROUNDS)
-    return Found(findings=[Finding("startup", name, value, "s", goals.get(name)) for name, value in found.items()])
+    yield Found(findings=[Finding("startup", name, value, "s", goals.get(name)) for name, value in found.items()])

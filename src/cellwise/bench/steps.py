@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -23,19 +23,21 @@ COMPILED, COMPILED_AT = ("lstm", "gru", CELL, "coupled_lstm", "layer_norm_lstm",
 _MOST_SECONDS, _MOST_DEVIATION, _MOST_OF_SHORT = 1.0, 0.1, 1.2
 
 
-def measure(setting: Setting) -> Found:
+def measure(setting: Setting) -> Iterator[Found]:
     """Measure one cell at each number of steps; then, in processes of their own, the first calls of several."""
-    found = Found()
+    timed = list[Measurement]()
     for steps in _FEW_STEPS if setting.quick else STEPS:
         shape = Shape(f"T={steps}", _BATCH, steps, _HIDDEN)
         problem = Problem(CELL, shape)
-        others, found.absent = peers(problem, ["jax"])
+        others, absent = peers(problem, ["jax"])
         with compiling(not setting.quick):
-            found += compared("steps", [lstm(shape), (problem, [*on_every_engine(problem), *others])], setting)
+            found = compared("steps", [lstm(shape), (problem, [*on_every_engine(problem), *others])], setting)
+        found.absent = absent
+        timed += found.rows
+        yield found
     if not setting.quick:
-        found.findings = linearity(found.rows)
-        found += _compilation()
-    return found
+        yield Found(findings=linearity(timed))
+        yield _compilation()
 
 
 def linearity(rows: Sequence[Measurement]) -> list[Finding]:

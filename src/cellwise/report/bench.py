@@ -17,7 +17,7 @@ from cellwise.records.schema import View, load_view
 from cellwise.report.overlay import Panel, draw_view
 from cellwise.report.page import framed, page_figures, template
 from cellwise.report.placed import Names, Part, Placed
-from cellwise.report.theme import PALETTE, SYMBOLS, Style
+from cellwise.report.theme import BLUE, GREEN, NEUTRAL, ORANGE, PURPLE, SKY, VERMILLION, Style
 
 # What each part asks, in the order of the page.
 _QUESTIONS = {
@@ -27,6 +27,17 @@ _QUESTIONS = {
     "steps": "How does the cost grow with the number of steps, and what does compilation cost?",
     "memory": "What does a training step hold in memory?",
     "replicas": "What do several seeds at once cost?",
+}
+# Ours are drawn through and round, others dashed and as diamonds.
+_LOOKS = {
+    "fused": Style(BLUE, "solid", "circle"),
+    "reference": Style(ORANGE, "solid", "circle"),
+    "native": Style(GREEN, "solid", "circle"),
+    "scan": Style(PURPLE, "solid", "circle"),
+    "torch.nn": Style(NEUTRAL, "dash", "diamond"),
+    "jax": Style(VERMILLION, "dash", "diamond"),
+    "torchrecurrent": Style(SKY, "dash", "diamond"),
+    "usual module": Style(PURPLE, "dash", "diamond"),
 }
 
 
@@ -66,7 +77,7 @@ def render_bench(bench: Bench) -> str:
 
 
 def _stored(folder: Path) -> dict[str, dict[str, View]]:
-    """Every view by name and label; labels in the order of their names, so that each has one colour on the page."""
+    """Every view by name and label."""
     found: dict[str, dict[str, View]] = {}
     for path in sorted((folder / "views").glob("*/*.json")):
         found.setdefault(path.stem, {})[path.parent.name] = load_view(path)
@@ -75,8 +86,7 @@ def _stored(folder: Path) -> dict[str, dict[str, View]]:
 
 def _panels(stored: Mapping[str, Mapping[str, View]], kind: str) -> Iterator[tuple[str, Panel]]:
     """A part's panels with their names; views that differ in the last word of their name are variants of one."""
-    labels = sorted({label for views in stored.values() for label in views})
-    style = _styles(labels)
+    style = {label: _style(label) for views in stored.values() for label in views}
     here = sorted(name for name in stored if name.startswith(f"{kind}."))
     for what, group in itertools.groupby(here, lambda name: ".".join(name.split(".")[:2])):
         variants = {}
@@ -89,14 +99,10 @@ def _panels(stored: Mapping[str, Mapping[str, View]], kind: str) -> Iterator[tup
         yield what, dataclasses.replace(first, variants=figures, question=question, note="")
 
 
-def _styles(labels: Sequence[str]) -> dict[str, Style]:
-    """A colour and a marker a label; those of one colour differ in the marker and the dash."""
-    dashes = ("solid", "dash", "dot", "dashdot")
-    looks = {label: (PALETTE[number % len(PALETTE)], number // len(PALETTE)) for number, label in enumerate(labels)}
-    return {
-        label: Style(colour, dashes[turn % len(dashes)], SYMBOLS[turn % len(SYMBOLS)])
-        for label, (colour, turn) in looks.items()
-    }
+def _style(label: str) -> Style:
+    """The look of a label, which ends with its engine: one colour an engine, wherever it is shown."""
+    engine = next((name for name in _LOOKS if label == name or label.endswith(f" {name}")), "")
+    return _LOOKS.get(engine, Style(NEUTRAL, "solid", "circle"))
 
 
 def _promised(findings: Sequence[Finding]) -> Panel:
