@@ -88,6 +88,12 @@ def test_parts_come_in_their_order_and_fit_the_setting() -> None:
     assert chosen([], Setting(device="cuda")) == ["layers"]
 
 
+def test_help_names_every_part(capfd: pytest.CaptureFixture[str]) -> None:
+    assert bench("--help") == 0
+    told = " ".join(capfd.readouterr().out.split())
+    assert f"{', '.join(PARTS)}; none: all." in told
+
+
 def test_results_that_lack_something_or_are_not_numbers_are_wrong() -> None:
     problem = Problem("gru", SMALL)
     expected = problem.ours("reference").results()

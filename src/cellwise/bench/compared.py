@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-import torch
-
 from cellwise.bench.agreement import Agreement, agreement
-from cellwise.bench.parts import Device, Found, Setting
+from cellwise.bench.parts import Found, Setting
 from cellwise.bench.problem import Problem, Shape, Step, of_torch
 from cellwise.bench.timing import Spread, in_turn
 from cellwise.budget import recurrent_flops
@@ -33,9 +31,9 @@ def on_every_engine(problem: Problem, engines: Sequence[str] = tuple(ENGINES)) -
     return found
 
 
-def lstm(shape: Shape, device: Device = "cpu", dtype: torch.dtype = torch.float32) -> tuple[Problem, list[Step]]:
+def lstm(shape: Shape) -> tuple[Problem, list[Step]]:
     """Return the baseline of dense shapes, nn.LSTM."""
-    problem = Problem("lstm", shape, dtype, device)
+    problem = Problem("lstm", shape)
     return problem, [of_torch(problem)]
 
 

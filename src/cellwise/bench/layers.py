@@ -64,7 +64,8 @@ def _on_gpu(setting: Setting) -> Found:
     timed: list[tuple[Problem, Sequence[Step]]] = []
     for cell in _ON_GPU:
         exact = Problem(cell, shape, device="cuda")
-        found += compared("layers", [(exact, on_every_engine(exact))], setting, baseline=f"{cell} {REFERENCE}")
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            found += compared("layers", [(exact, on_every_engine(exact))], setting, baseline=f"{cell} {REFERENCE}")
         problem = Problem(cell, shape, torch.bfloat16, "cuda")
         timed.append((problem, [*on_every_engine(problem), *([of_torch(problem)] if cell in TORCH_NN else [])]))
     found += compared("layers", timed, setting, checked=False)

@@ -17,6 +17,7 @@ from cellwise.records.schema import Axis, Column, Curves, Heatmap, Series, Table
 Labelled = tuple[str, View]
 Value = str | int | float
 _PER_PRODUCT = "time over nn.LSTM's, per product"
+_LSTM = "lstm torch.nn"  # the baseline of dense shapes
 _MIB = 2**20
 
 
@@ -46,7 +47,8 @@ def _layers(rows: Sequence[Measurement]) -> Iterator[Labelled]:
     yield from _ratios(rows)
     shapes = _unique(row.shape for row in rows)
     for engine in ("fused", "reference"):
-        ratios = {(row.cell, row.shape): row.ratio_per_product for row in rows if row.engine == engine}
+        here = [row for row in rows if (row.engine, row.baseline) == (engine, _LSTM)]
+        ratios = {(row.cell, row.shape): row.ratio_per_product for row in here}
         cells = _unique(cell for cell, _ in ratios)
         if len(shapes) < 2 or not cells:
             continue
@@ -71,7 +73,7 @@ def _ratios(rows: Sequence[Measurement]) -> Iterator[Labelled]:
     """By shape and engine, every cell's ratio."""
     for shape in _unique(row.shape for row in rows):
         for engine in _unique(row.engine for row in rows):
-            here = [row for row in rows if (row.shape, row.engine) == (shape, engine) and row.ratio_per_product]
+            here = [row for row in rows if (row.shape, row.engine, row.baseline) == (shape, engine, _LSTM)]
             if here:
                 yield engine, _dots(f"{here[0].part}.ratio.{shape}", here, [_or_nan(r.ratio_per_product) for r in here])
 
