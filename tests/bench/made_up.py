@@ -52,6 +52,7 @@ def made_up(folder: Path) -> Bench:
         gflops={"torch.mm": 100.0},
         load=(0.5, 1.0),
         parts=("layers", "steps", "memory", "startup"),
+        disagreement={"lstm fused": 1e-7, "lstm native": 1e-8},
         absent=("jax is not installed",),
     )
     return Bench(folder, record, rows, findings)

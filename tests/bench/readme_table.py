@@ -79,10 +79,10 @@ def _value(row: Measurement | None) -> str:
 
 
 def _finding(one: Finding) -> str:
-    goal = "" if one.goal is None else f"{short(one.goal, 3)} {one.unit}".strip()
+    goal = "" if one.goal is None else one.told(one.goal)
     words = {None: "", True: "reached", False: "**missed**"}
     note = ", ".join(word for word in (words[one.reached], one.note.replace("|", r"\|")) if word)
-    return f"| {one.part} | {one.what} | {short(one.value, 3)} {one.unit} | {goal} | {note} |"
+    return f"| {one.part} | {one.what} | {one.told(one.value)} | {goal} | {note} |"
 
 
 def _measured(bench: Bench) -> str:

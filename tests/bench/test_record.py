@@ -55,7 +55,13 @@ def test_a_damaged_table_is_named(bench: Bench, old: str, new: str, said: str) -
 def test_the_page_shows_what_was_measured_and_what_is_promised(bench: Bench) -> None:
     page = render_bench(bench)
     text = page.partition("plotly")[0]
-    for said in ("A: &lt;worst&gt;", "missed", "Absent: jax is not installed", "a made-up machine"):
+    for said in (
+        "A: &lt;worst&gt;",
+        "missed",
+        "Absent: jax is not installed",
+        "a made-up machine",
+        "1.0e-07 (lstm fused)",
+    ):
         assert said in text
     figures = page.rpartition('id="figures">')[2].partition("</script>")[0]
     for said in ('"layers-layers-ratio"', '"label":"A"', '"label":"E"', "peephole_lstm fused", "[1.25,1.25]"):

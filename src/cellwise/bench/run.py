@@ -13,7 +13,6 @@ from pathlib import Path
 
 from cellwise.bench.parts import PARTS, Device, Found, Setting, chosen, measure
 from cellwise.bench.views import save_views
-from cellwise.compare.numbers import short
 from cellwise.errors import CellwiseError, RunFailedError
 from cellwise.files import now
 from cellwise.machine import cores
@@ -51,7 +50,9 @@ def bench(names: Sequence[str], setting: Setting, out: Path | None = None) -> Pa
                 print(f"  {line}", flush=True)
             found += piece
             record = replace(record, ended=now(), load=(record.load[0], _load()))
-            record = replace(record, absent=tuple(found.absent), wrong=tuple(found.wrong))
+            record = replace(
+                record, absent=tuple(found.absent), wrong=tuple(found.wrong), disagreement=disagreements(found.rows)
+            )
             _write(Bench(folder, record, found.rows, found.findings))
     page = write_bench_page(folder, folder / "report.html")
     print(f"record: {folder}\npage: {page}")
@@ -87,9 +88,19 @@ def _row(row: Measurement) -> str:
 
 
 def _finding(one: Finding) -> str:
-    goal = "" if one.goal is None else f" (goal: at most {short(one.goal, 3)}{'' if one.reached else ', MISSED'})"
+    goal = "" if one.goal is None else f" (goal: at most {one.told(one.goal)}{'' if one.reached else ', MISSED'})"
     note = f": {one.note}" if one.note else ""
-    return f"{one.what}: {short(one.value, 3)} {one.unit}{goal}{note}"
+    return f"{one.what}: {one.told(one.value)}{goal}{note}"
+
+
+def disagreements(rows: Iterable[Measurement]) -> dict[str, float]:
+    """Return the largest disagreement of each cell on each engine."""
+    found: dict[str, float] = {}
+    for row in rows:
+        if row.disagreement is not None:
+            name = f"{row.cell} {row.engine}"
+            found[name] = max(row.disagreement, found.get(name, 0.0))
+    return found
 
 
 def _write(bench: Bench) -> None:

@@ -49,7 +49,7 @@ def _layers(rows: Sequence[Measurement]) -> Iterator[Labelled]:
     for engine in ("fused", "reference"):
         here = [row for row in rows if (row.engine, row.baseline) == (engine, _LSTM)]
         ratios = {(row.cell, row.shape): row.ratio_per_product for row in here}
-        cells = _unique(cell for cell, _ in ratios)
+        cells = _unique(cell for cell, _ in ratios)[::-1]  # the first on top
         if len(shapes) < 2 or not cells:
             continue
         values = [[_or_nan(ratios.get((cell, shape))) for shape in shapes] for cell in cells]

@@ -84,6 +84,11 @@ class Finding:
     goal: float | None = None
     note: str = ""
 
+    def told(self, value: float) -> str:
+        """Return the value or the goal with the unit."""
+        words = f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+        return f"{words}x" if self.unit == "x" else f"{words} {self.unit}".rstrip()
+
     @property
     def reached(self) -> bool | None:
         """Whether the goal is reached; None where there is none."""
@@ -106,6 +111,7 @@ class BenchRecord:
         parts: that were measured.
         absent: a line for each thing that could not be measured here.
         wrong: a line for each thing that does not agree with the reference.
+        disagreement: of each thing that was timed, by cell and engine, the largest of all parts and shapes.
     """
 
     started: str
@@ -122,6 +128,7 @@ class BenchRecord:
     parts: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
+    disagreement: Mapping[str, float] = field(default_factory=dict)
     quick: bool = False
 
 

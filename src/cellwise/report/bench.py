@@ -108,15 +108,14 @@ def _style(label: str) -> Style:
 def _promised(findings: Sequence[Finding]) -> Panel:
     words = {None: "–", True: "reached", False: "missed"}
     rows = tuple(
-        (one.part, one.what, f"{short(one.value, 3)} {one.unit}".strip(), _goal(one), words[one.reached], one.note)
-        for one in findings
+        (one.part, one.what, one.told(one.value), _goal(one), words[one.reached], one.note) for one in findings
     )
     heading = ("part", "what", "measured", "at most", "goal", "which")
     return Panel("What is promised", "What was measured, and what is the goal?", heading=heading, rows=rows)
 
 
 def _goal(one: Finding) -> str:
-    return "–" if one.goal is None else f"{short(one.goal, 3)} {one.unit}".strip()
+    return "–" if one.goal is None else one.told(one.goal)
 
 
 def _machine(bench: Bench) -> Panel:
@@ -127,10 +126,23 @@ def _machine(bench: Bench) -> Panel:
         ("device", record.device),
         ("threads", f"{record.threads} of {record.cores} cores"),
         *((f"{name}, GFLOP/s", short(value, 3)) for name, value in record.gflops.items()),
+        ("largest disagreement with the reference", _disagreement(record.disagreement)),
         ("load before and after (processes)", load),
         ("started, ended (UTC)", f"{record.started}, {record.ended}"),
         ("command", record.command),
         ("code", f"{record.git.commit or 'not in git'}{', with changes' if record.git.dirty else ''}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())),
     ]
-    return Panel("Machine", "On what was it measured?", heading=("what", "found"), rows=tuple(rows))
+    return Panel(
+        "How it was measured",
+        "On what, when, of which code, and do the results agree?",
+        heading=("what", "found"),
+        rows=tuple(rows),
+    )
+
+
+def _disagreement(found: Mapping[str, float]) -> str:
+    if not found:
+        return "–"
+    name = max(found, key=lambda key: found[key])
+    return f"{found[name]:.1e} ({name})"
