@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from cellwise.bench import compared, layers, registry
+from cellwise.bench import compared, layers, registry, timing
 from cellwise.bench.agreement import agreement, largest
 from cellwise.bench.compared import products
 from cellwise.bench.parts import PARTS, Setting, chosen
@@ -124,7 +124,8 @@ def test_where_rounding_is_amplified_float64_is_the_judge() -> None:
     assert largest(expected, exact)[1] == "output"
 
 
-def test_things_are_called_in_turn_and_the_first_two_rounds_do_not_count() -> None:
+def test_things_are_called_in_turn_and_the_first_two_rounds_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "MOST_ROUNDS", 5)
     order: list[str] = []
 
     def call(name: str) -> Any:
@@ -134,11 +135,12 @@ def test_things_are_called_in_turn_and_the_first_two_rounds_do_not_count() -> No
 
         return run
 
-    found = in_turn({"a": call("a"), "b": call("b")}, rounds=3)
-    assert order == ["a", "b"] * 5
+    found = in_turn({"a": call("a"), "b": call("b")})
+    assert order == ["a", "b"] * 7
     for spread in found.values():
-        assert spread.rounds == 3
+        assert spread.rounds == 5
         assert spread.iqr >= 0 and spread.median < 0.05
+    assert in_turn({"a": call("a")}, once=True)["a"][1:] == (0.0, 1)
 
 
 def test_costs_are_told_by_product() -> None:

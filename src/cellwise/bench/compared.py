@@ -61,7 +61,7 @@ def compared(
         results = expected.results()
         agreed |= {step.name: agreement(problem, step, results) for step in steps if step.engine != REFERENCE}
     found.wrong = [one.wrong for one in agreed.values() if one.wrong]
-    spreads = in_turn({step.name: step.call for _, steps in contests for step in steps}, 1 if setting.quick else None)
+    spreads = in_turn({step.name: step.call for _, steps in contests for step in steps}, once=setting.quick)
     for problem, steps in contests:
         for step in steps:
             row = _row(part, problem, step, spreads, baseline)

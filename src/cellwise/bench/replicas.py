@@ -39,7 +39,7 @@ def _of(problem: Problem, setting: Setting) -> Found:
     for step in steps:
         calls[step.engine, 1] = step.call
         calls[step.engine, REPLICAS] = _one_after_another(step)
-    spreads = in_turn({f"{engine} {n}": call for (engine, n), call in calls.items()}, 1 if setting.quick else None)
+    spreads = in_turn({f"{engine} {n}": call for (engine, n), call in calls.items()}, once=setting.quick)
     one_run = min(spreads[f"{engine} 1"].median for engine in _ENGINES)
     rows = [_row(problem, engine, n, spreads[f"{engine} {n}"], one_run) for engine, n in calls]
     by_fused = checked[0].disagreement

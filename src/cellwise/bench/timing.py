@@ -32,17 +32,18 @@ def medians_in_turn(things: Mapping[str, Callable[[], Any]], rounds: int, warm_u
     return {name: spread.median for name, spread in _spreads([_round(things) for _ in range(rounds)]).items()}
 
 
-def in_turn(things: Mapping[str, Callable[[], Any]], rounds: int | None = None) -> dict[str, Spread]:
+def in_turn(things: Mapping[str, Callable[[], Any]], *, once: bool = False) -> dict[str, Spread]:
     """Return the spread of each thing's seconds, calling them A B C A B C ... after two rounds that don't count.
 
     Args:
         things: by name, what is timed.
-        rounds: counted calls of each; None for as many as fit in a minute, 5 to 15.
+        once: a single round, where times are not looked at; else as many as fit in a minute, 5 to 15.
     """
+    if once:
+        return _spreads([_round(things)])
     _round(things)
-    once = sum(_round(things).values())
-    if rounds is None:
-        rounds = min(MOST_ROUNDS, max(LEAST_ROUNDS, int(_SECONDS / max(once, 1e-9))))
+    seconds = sum(_round(things).values())
+    rounds = min(MOST_ROUNDS, max(LEAST_ROUNDS, int(_SECONDS / max(seconds, 1e-9))))
     return _spreads([_round(things) for _ in range(rounds)])
 
 
