@@ -87,7 +87,7 @@ def _finding(one: Finding) -> str:
 
 def _measured(bench: Bench) -> str:
     record = bench.record
-    yardstick = ", ".join(f"`{name}` {short(value, 3)}" for name, value in record.gflops.items())
+    yardstick = ", ".join(f"{name} {short(value, 3)}" for name, value in record.gflops.items())
     torch = record.versions["torch"]
     load = " to ".join(short(value, 2) for value in record.load)
     return (

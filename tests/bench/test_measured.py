@@ -42,6 +42,7 @@ def bench(*words: str) -> Any:
 def test_quickly_everything_agrees_with_the_reference(tmp_path: Path) -> None:
     assert bench("--quick", "--out", str(tmp_path / "out")) == 0
     found = load_bench(tmp_path / "out")
+    assert found.record.command == "cellwise bench --quick"
     assert found.record.quick and found.record.wrong == ()
     assert set(found.record.disagreement) >= {f"{cell} fused" for cell in cell_names()}
     assert set(found.record.parts) == {name for name, part in PARTS.items() if part.quick}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -41,7 +40,7 @@ def bench(names: Sequence[str], setting: Setting, out: Path | None = None) -> Pa
     parts = chosen(names, setting)
     machine = _machine(setting.device)
     folder = out or Path("runs", "bench", f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}")
-    record, found = _started(setting, machine), Found()
+    record, found = _started(_command(names, setting), setting, machine), Found()
     for name in parts:
         print(f"{name}: {PARTS[name].title}", flush=True)
         record = replace(record, parts=(*record.parts, name))
@@ -111,7 +110,7 @@ def _write(bench: Bench) -> None:
         raise CellwiseError(f"can't write {bench.path}: {error.strerror}; give a folder of yours with --out") from error
 
 
-def _started(setting: Setting, machine: str) -> BenchRecord:
+def _started(command: str, setting: Setting, machine: str) -> BenchRecord:
     import torch
 
     from cellwise.bench.yardstick import gflops
@@ -120,7 +119,7 @@ def _started(setting: Setting, machine: str) -> BenchRecord:
     return BenchRecord(
         started=now(),
         ended=now(),
-        command=" ".join(["cellwise", *_typed()]),
+        command=command,
         device=setting.device,
         machine=machine,
         cores=cores(),
@@ -133,8 +132,11 @@ def _started(setting: Setting, machine: str) -> BenchRecord:
     )
 
 
-def _typed() -> Iterable[str]:
-    return sys.argv[1:] if "bench" in sys.argv else ["bench"]
+def _command(names: Sequence[str], setting: Setting) -> str:
+    """What to type for the same, wherever it is written."""
+    options = [f"--{name}" for name in ("quick", "full") if getattr(setting, name)]
+    options += [] if setting.device == "cpu" else [f"--device {setting.device}"]
+    return " ".join(["cellwise bench", *names, *options])
 
 
 def _versions() -> dict[str, str]:

@@ -101,7 +101,7 @@ class BenchRecord:
 
     Attributes:
         started, ended: ISO 8601 in UTC.
-        command: as typed.
+        command: that repeats it.
         device, machine: of the timing; `machine` is the processor or GPU.
         cores, threads: at hand, and used.
         versions: of Python and packages.
