@@ -1,4 +1,4 @@
-"""Steps at one shape: first each is compared with its reference, then all are timed in turn; a row each."""
+"""Steps at one shape or several: first each is compared with its reference, then all are timed in turn; a row each."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from cellwise.recurrent.engines import ENGINES
 
 REFERENCE = "reference"
 LSTM = "lstm torch.nn"
+_Thing = tuple[str, str]  # a shape and a step, by name
 TORCH_NN = ("lstm", "gru", "rnn")
 
 
@@ -45,34 +46,41 @@ def compared(
     baseline: str = LSTM,
     checked: bool = True,
 ) -> Found:
-    """Compare and time steps of one shape.
+    """Compare and time steps, those of several shapes in turn as well, where their times are compared.
 
     Args:
         part: of the bench.
-        contests: each cell's problem with its steps; the baseline's among them.
+        contests: each cell's problem with its steps; at each shape the baseline's among them.
         setting: how much.
         baseline: the name of the step that the ratio is to.
         checked: whether results are compared here, or have been.
     """
     found = Found()
-    agreed: dict[str, Agreement] = {}
+    agreed: dict[_Thing, Agreement] = {}
     for problem, steps in contests if checked else ():
         expected = next((step for step in steps if step.engine == REFERENCE), None) or problem.ours(REFERENCE)
         results = expected.results()
-        agreed |= {step.name: agreement(problem, step, results) for step in steps if step.engine != REFERENCE}
+        others = [step for step in steps if step.engine != REFERENCE]
+        agreed |= {_thing(problem, step): agreement(problem, step, results) for step in others}
     found.wrong = [one.wrong for one in agreed.values() if one.wrong]
-    spreads = in_turn({step.name: step.call for _, steps in contests for step in steps}, once=setting.quick)
+    calls = {_thing(problem, step): step.call for problem, steps in contests for step in steps}
+    spreads = in_turn(calls, once=setting.quick)
     for problem, steps in contests:
         for step in steps:
             row = _row(part, problem, step, spreads, baseline)
-            one = agreed.get(step.name)
+            one = agreed.get(_thing(problem, step))
             found.rows.append(dataclasses.replace(row, disagreement=one and one.disagreement))
     return found
 
 
-def _row(part: str, problem: Problem, step: Step, spreads: dict[str, Spread], baseline: str) -> Measurement:
-    spread, reference = spreads[step.name], spreads.get(f"{step.cell} {REFERENCE}")
-    ratio = spread.median / spreads[baseline].median
+def _thing(problem: Problem, step: Step) -> _Thing:
+    return problem.shape.name, step.name
+
+
+def _row(part: str, problem: Problem, step: Step, spreads: dict[_Thing, Spread], baseline: str) -> Measurement:
+    shape = problem.shape.name
+    spread, reference = spreads[_thing(problem, step)], spreads.get((shape, f"{step.cell} {REFERENCE}"))
+    ratio = spread.median / spreads[shape, baseline].median
     return Measurement(
         part,
         step.cell,

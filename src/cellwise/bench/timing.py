@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
+Name = TypeVar("Name", bound=Hashable)
 LEAST_ROUNDS, MOST_ROUNDS = 5, 15
 _SECONDS = 60.0  # of one comparison; more rounds than the least only as far as they fit
 
@@ -19,7 +20,7 @@ class Spread(NamedTuple):
     rounds: int
 
 
-def medians_in_turn(things: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 1) -> dict[str, float]:
+def medians_in_turn(things: Mapping[Name, Callable[[], Any]], rounds: int, warm_up: int = 1) -> dict[Name, float]:
     """Return the median seconds of each thing, calling them A B C A B C ...
 
     Args:
@@ -32,7 +33,7 @@ def medians_in_turn(things: Mapping[str, Callable[[], Any]], rounds: int, warm_u
     return {name: spread.median for name, spread in _spreads([_round(things) for _ in range(rounds)]).items()}
 
 
-def in_turn(things: Mapping[str, Callable[[], Any]], *, once: bool = False) -> dict[str, Spread]:
+def in_turn(things: Mapping[Name, Callable[[], Any]], *, once: bool = False) -> dict[Name, Spread]:
     """Return the spread of each thing's seconds, calling them A B C A B C ... after two rounds that don't count.
 
     Args:
@@ -47,7 +48,7 @@ def in_turn(things: Mapping[str, Callable[[], Any]], *, once: bool = False) -> d
     return _spreads([_round(things) for _ in range(rounds)])
 
 
-def _round(things: Mapping[str, Callable[[], Any]]) -> dict[str, float]:
+def _round(things: Mapping[Name, Callable[[], Any]]) -> dict[Name, float]:
     seconds = {}
     for name, call in things.items():
         started = time.perf_counter()
@@ -56,7 +57,7 @@ def _round(things: Mapping[str, Callable[[], Any]]) -> dict[str, float]:
     return seconds
 
 
-def _spreads(rounds: list[dict[str, float]]) -> dict[str, Spread]:
+def _spreads(rounds: list[dict[Name, float]]) -> dict[Name, Spread]:
     found = {}
     for name in rounds[0]:
         values = [seconds[name] for seconds in rounds]
