@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 from cellwise.errors import CellwiseError
 
-
 _LATER = 3  # calls, of which the fastest is what a step takes
 
 
