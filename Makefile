@@ -34,7 +34,10 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# Half an hour on a quiet machine, one thread: runs/bench/<time> with CSV and report.html. JAX is installed for it alone.
+# To publish: cp runs/bench/<time>/{bench.json,*.csv} experiments/speed/results/ && make generate
 bench: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
 	$(BIN)/cellwise bench
 
 # How often each interval holds the truth, by simulation: coverage.csv and the table of docs/statistics.md. Ten minutes.
@@ -50,10 +53,12 @@ soak: setup
 slurm-test: setup
 	$(BIN)/pytest -m slurm tests/slurm
 
-# conf/cell/ and the README's table of cells, from the registry; a test fails when they are stale.
+# conf/cell/ and the README's table of cells, from the registry; its table of speed, from experiments/speed/results/. Tests
+# fail when they are stale.
 generate: setup
 	$(BIN)/python -m cellwise.sweep.vocabulary
 	$(BIN)/python -m tests.cells.readme_table
+	$(BIN)/python -m tests.bench.readme_table
 
 clean:
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -31,6 +31,8 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "no_test").mkdir()
     (folder / "no_test" / "train.txt").write_text("a b c d\n" * 50)
     (folder / "file").write_text("")
+    (folder / "bad_bench").mkdir()
+    (folder / "bad_bench" / "bench.json").write_text("{}")
     data = folder / "data"
     (data / "ptb").mkdir(parents=True)
     (data / "timemachine").mkdir()
@@ -99,7 +101,10 @@ BAD = [
     (("check", "lstmm"), "unknown cell 'lstmm'; did you mean 'lstm'? allowed: "),
     (("data", "get", "penn"), "unknown data set 'penn'; allowed: ptb, timemachine, wikitext2"),
     (("data", "check", "ptb", "--data-dir", "data"), "data/ptb/ptb.train.txt is altered: expected sha256 fcea919f"),
-    (("bench", "speed"), "unknown bench 'speed'; allowed: layers, overhead, probes, startup, trainer"),
+    (("bench", "layer"), "unknown part of the bench 'layer'; did you mean 'layers'? allowed: images, layers, memory, "),
+    (("bench", "--quick", "memory"), "part 'memory' is not measured with --quick; allowed: layers, registry, images, "),
+    (("bench", "--device", "cuda", "memory"), "part 'memory' is not measured with --device cuda; allowed: layers"),
+    (("report", "bad_bench"), "bad_bench/bench.json: not a bench of schema 1"),
 ]  # fmt: skip
 
 

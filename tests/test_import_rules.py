@@ -211,6 +211,7 @@ def loaded(code: str, cwd: Path | None = None) -> set[str]:
         "import cellwise.records.store, cellwise.records.schema, cellwise.records.writer, cellwise.records.identity",
         "import cellwise.compare.table, cellwise.report.page, cellwise.report.terminal.table",
         "import cellwise.report.live.watch",
+        "import cellwise.bench.parts, cellwise.records.bench, cellwise.report.bench",
         "import cellwise.tasks, cellwise.data.get, cellwise.tasks.language.settings, cellwise.training.settings",
         "import cellwise.network.settings",
         "from cellwise.sweep.plan import plan; plan(['cell=gru,lstm', 'seed=0,1'])",

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from cellwise.errors import CellwiseError, RunFailedError
-from cellwise.studies import run_sweep, run_two_phases, say_how_to_sync, show_report, show_tuning
+from cellwise.studies import run_sweep, run_two_phases, say_how_to_sync, show_bench, show_report, show_tuning
 
 app = typer.Typer(
     name="cellwise",
@@ -106,6 +106,8 @@ def report(
     ] = None,
 ) -> None:
     """Compare the runs of a study: a table here, one HTML file that needs no network, Markdown and CSV."""
+    if show_bench(folder, out):
+        return
     if not show_tuning(folder, alone=out is None and not across and target is None):
         show_report(folder, out, across, target)
 
@@ -259,23 +261,22 @@ def clean(
 
 @app.command()
 def bench(
-    what: Annotated[str | None, typer.Argument(help="startup, overhead, trainer, probes, layers; none: all.")] = None,
+    parts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="startup, overhead, trainer, probes, layers, registry, images, steps, memory, replicas; none: all."
+        ),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Seconds: small sizes, for wrong results alone.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="The registry at every shape.")] = False,
+    device: Annotated[Literal["cpu", "cuda"], typer.Option("--device", help="cuda: layers alone, in bf16.")] = "cpu",
+    out: Annotated[Path | None, typer.Option("--out", help="The folder; default: runs/bench/<time>.")] = None,
 ) -> None:
-    """Measure what is promised: start-up, a run, the Trainer's overhead, probes, cells x engines x shapes."""
-    import importlib
-    import warnings
+    """Measure what is promised: cells x engines x shapes, memory, start-up, overhead; CSV and a page."""
+    from cellwise.bench.parts import Setting
+    from cellwise.bench.run import bench as run
 
-    from cellwise.errors import unknown
-
-    parts = ("startup", "overhead", "trainer", "probes", "layers")
-    if what is not None and what not in parts:
-        raise unknown("bench", what, parts)
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own, see training.train
-    for part in parts if what is None else (what,):
-        module = importlib.import_module(f"cellwise.bench.{part}")
-        print(f"{part}: {' '.join((module.__doc__ or '').split())}")
-        for line in module.lines():
-            print(f"  {line}")
+    run(parts or [], Setting(quick=quick, full=full, device=device), out)
 
 
 @data_app.command("list")

@@ -121,6 +121,29 @@ def show_tuning(folder: Path, *, alone: bool = True) -> bool:
     return record is not None
 
 
+def show_bench(folder: Path, out: Path | None) -> bool:
+    """Write the page of a bench, where a folder is one's.
+
+    Args:
+        folder: any study's, or a bench's.
+        out: the HTML file; `report.html` in the folder when None.
+
+    Returns:
+        Whether it is a bench's.
+
+    Raises:
+        CellwiseError: a damaged record, or a file that can't be written.
+    """
+    from cellwise.records.bench import is_bench
+
+    if not is_bench(folder):
+        return False
+    from cellwise.report.bench import write_bench_page
+
+    print(f"page: {write_bench_page(folder, out or folder / 'report.html')}")
+    return True
+
+
 def show_report(
     folder: Path,
     out: Path | None,

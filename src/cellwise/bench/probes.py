@@ -7,14 +7,17 @@ import io
 import json
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import Any
 
+from cellwise.bench.parts import Found, Setting
+from cellwise.records.bench import Finding
 from cellwise.sweep.plan import plan
 from cellwise.training.train import train
 
 _PROMISE = 0.05
+_ROUNDS = 3  # of a run without, one with light and one with full probes
 _LEVELS = ("off", "light", "full")
 _RUNS = {
     "language": [
@@ -32,29 +35,30 @@ _EVERY_RUN = [
 ]
 
 
-def lines(rounds: int = 3) -> list[str]:
-    """Return, by task, what share of the training time the probes take, and how much longer a run is.
-
-    Args:
-        rounds: of a run without, one with light and one with full probes.
-    """
-    return [_line(task, rounds) for task in _RUNS]
+def measure(setting: Setting) -> Iterator[Found]:
+    """Measure, by task, what share of the training time the probes take, and how much longer a run is."""
+    for task in _RUNS:
+        yield Found(findings=_findings(task))
 
 
-def _line(task: str, rounds: int) -> str:
+def _findings(task: str) -> list[Finding]:
     shares: dict[str, list[float]] = {level: [] for level in _LEVELS}
     longer: dict[str, list[float]] = {level: [] for level in _LEVELS}
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         words = [*_RUNS[task], *_EVERY_RUN, f"runs_dir={folder}"]
         configs = {level: plan([*words, f"probe={level}"])[0].config for level in _LEVELS}
-        for _ in range(rounds):  # in turn, so that a machine whose speed drifts slows all of them alike
+        for _ in range(_ROUNDS):  # in turn, so that a machine whose speed drifts slows all of them alike
             seconds = {}
             for level, config in configs.items():
                 seconds[level], share = _timed(config)
                 shares[level].append(share)
                 longer[level].append(seconds[level] / seconds["off"])
-    light, full = (f"{median(shares[level]):.1%}, a run {median(longer[level]):.2f}x" for level in ("light", "full"))
-    return f"{task:20} light {light} (promised: under {_PROMISE:.0%} of training); full {full}"
+    found = []
+    for level in _LEVELS[1:]:
+        goal = _PROMISE if level == "light" else None
+        found.append(Finding("probes", f"{task}, {level}", median(shares[level]), "of training", goal))
+        found.append(Finding("probes", f"{task}, {level}: a run over one without", median(longer[level]), "x"))
+    return found
 
 
 def _timed(config: Mapping[str, Any]) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -71,15 +71,26 @@ def write_page(study: Study, path: Path, across: Collection[Ground] = (), target
 
 def render_page(study: Study, across: Collection[Ground] = (), target: float | None = None) -> str:
     """Return the HTML of a study's page."""
-    here = resources.files("cellwise.report")
     content = page_content(study, across, target)
+    return framed(study.name, content.html, content.figures)
+
+
+def framed(title: str, html: Markup, figures: Mapping[str, list[dict[str, Any]]]) -> str:
+    """Return a whole page around what it shows.
+
+    Args:
+        title: of the window.
+        html: between the page's frame.
+        figures: by the id of their panels, as `page_figures` gives them.
+    """
+    here = resources.files("cellwise.report")
     return template("page.html.j2").render(
-        study=study,
-        content=content,
+        title=title,
+        html=html,
         css=_as_it_is(here / "page.css"),
         script=page_script(),
         plotly=_as_it_is(resources.files("plotly") / "package_data" / "plotly.min.js"),
-        figures=embedded_json(content.figures),
+        figures=embedded_json(figures),
     )
 
 
