@@ -36,8 +36,8 @@ class Made:
         saved: names of the buffers that they share beyond those of the form.
     """
 
-    def __init__(self, form: Form, like: Tensor, *, one_row: bool, compiles: bool):
-        graphs = traced(form, like, one_row=one_row)
+    def __init__(self, form: Form, like: Tensor, rows: int | None, *, compiles: bool):
+        graphs = traced(form, like, rows)
         save(form, graphs)
         self.saved = tuple(graphs.saved)
         self._graphs = {"forward": graphs.forward, "backward": graphs.backward}
@@ -58,13 +58,13 @@ def made(form: Form, like: Tensor, rows: int) -> Made:
     Args:
         form: of the step.
         like: a tensor of the dtype and on the device of the layer.
-        rows: 1, or any other number.
+        rows: of the call; what is compiled, is so for any number.
     """
     compiles = _compile and compiler_at_hand(like.device.type)
-    one_row = rows == 1
-    key = (form.key, compiles, like.dtype, like.device, torch.get_num_threads(), one_row)
+    alone = rows if rows == 1 or not compiles else None
+    key = (form.key, compiles, like.dtype, like.device, torch.get_num_threads(), alone)
     if key not in _made:
-        _made[key] = Made(form, like, one_row=one_row, compiles=compiles)
+        _made[key] = Made(form, like, alone, compiles=compiles)
     return _made[key]
 
 

@@ -28,7 +28,8 @@ _COSTLY = {
 }
 """Operators that take longer than reading their result again."""
 
-Key = Hashable
+Key = int
+"""A number for each expression."""
 
 
 def save(form: Form, graphs: Graphs) -> None:
@@ -63,8 +64,9 @@ class _Made:
 
     def __init__(self, form: Form, graphs: Graphs):
         self._form, self._graphs = form, graphs
-        self._keys = {id(traced): _keys(traced, stores=True) for traced in graphs.forward.values()}
-        self._keys |= {id(traced): _keys(traced, stores=False) for traced in graphs.backward.values()}
+        self._numbers: dict[Hashable, Key] = {}
+        self._keys = {id(traced): self._keyed(traced, stores=True) for traced in graphs.forward.values()}
+        self._keys |= {id(traced): self._keyed(traced, stores=False) for traced in graphs.backward.values()}
         self._found: dict[int, dict[Key, Node]] = {}
         self.costly: dict[Key, int] = {}
         for stage, traced in graphs.forward.items():
@@ -90,18 +92,13 @@ class _Made:
         """Return places for values, by name of a pre-activation that nobody reads any more, and those without one."""
         graphs, form = self._graphs, self._form
         behind = {key for traced in graphs.backward.values() for key in self._reached(traced, chosen)}
-        last: dict[str, int] = {}
-        for stage, traced in graphs.forward.items():
-            known = {key for key in chosen if self.costly[key] < stage}
-            last |= {
-                key[1]: stage for key in self._reached(traced, known) if isinstance(key, tuple) and key[0] == "given"
-            }
-        free = {
-            name: max(number, last.get(name, 0))
-            for number, names in enumerate([form.direct_names, *(form.pieces(name) for name in form.products)])
-            for name in names
-            if ("given", name) not in behind
-        }
+        read = {stage: self._reached(traced, self._before(chosen, stage)) for stage, traced in graphs.forward.items()}
+        free = {}
+        for number, names in enumerate([form.direct_names, *(form.pieces(name) for name in form.products)]):
+            for name in names:
+                key = self._numbers.get(_given(name))
+                if key not in behind:
+                    free[name] = max([number, *(stage for stage, keys in read.items() if key in keys)])
         homes: dict[Key, str] = {}
         homeless: list[Key] = []
         for key, stage in self.costly.items():
@@ -113,6 +110,9 @@ class _Made:
                     homes[key] = home
                     del free[home]
         return homes, homeless
+
+    def _before(self, chosen: Set[Key], stage: int) -> set[Key]:
+        return {key for key in chosen if self.costly[key] < stage}
 
     def _reached(self, traced: Traced, known: Set[Key]) -> set[Key]:
         """The values that a graph's results are made of, down to those at hand."""
@@ -135,6 +135,22 @@ class _Made:
             len(shape) == (3 if self._form.replicas else 2) and shape[-1] == self._form.hidden and not _one_row(shape)
         )
 
+    def _keyed(self, traced: Traced, *, stores: bool) -> dict[Node, Key]:
+        """What each node is, by structure: equal numbers, also of two graphs, for the same of the same arguments.
+
+        What a graph of the forward stores as a product's result is what later graphs are given under that name.
+        """
+        nodes = traced.graph.graph.nodes
+        names = [*traced.names, *traced.late]
+        given = dict(zip((node for node in nodes if node.op == "placeholder"), names, strict=True))
+        stored = {_value(n): given[n.args[0]] for n in nodes if stores and _stores(n) and _is_piece(given[n.args[0]])}
+        keys: dict[Node, Key] = {}
+        for node in nodes:
+            name = given.get(node) or stored.get(node)
+            what = _given(name) if name else (node.op, node.target, _plain(node.args, keys), _plain(node.kwargs, keys))
+            keys[node] = self._numbers.setdefault(what, len(self._numbers))
+        return keys
+
 
 def _one_row(shape: torch.Size) -> bool:
     """Whether a value is the same for every row: of the step's parameters alone."""
@@ -151,37 +167,22 @@ def _value(node: Node) -> Node:
     return value
 
 
-def _keys(traced: Traced, *, stores: bool) -> dict[Node, Key]:
-    """What each node is, by structure: the same of two graphs if they compute the same from the same arguments.
-
-    What a graph of the forward stores as a product's result is what later graphs are given under that name.
-    """
-    nodes = traced.graph.graph.nodes
-    names = [*traced.names, *traced.late]
-    given = dict(zip((node for node in nodes if node.op == "placeholder"), names, strict=True))
-    stored = {_value(n): given[n.args[0]] for n in nodes if stores and _stores(n) and _is_piece(given[n.args[0]])}
-    keys: dict[Node, Key] = {}
-    for node in nodes:
-        if node in given:
-            keys[node] = ("given", given[node])
-        elif node in stored:
-            keys[node] = ("given", stored[node])
-        else:
-            keys[node] = (node.op, node.target, _key(node.args, keys), _key(node.kwargs, keys))
-    return keys
+def _given(name: str) -> Hashable:
+    return ("given", name)
 
 
 def _is_piece(name: str) -> bool:
     return name.startswith(("share:", "part:"))
 
 
-def _key(value: Any, keys: Mapping[Node, Key]) -> Key:
+def _plain(value: Any, keys: Mapping[Node, Key]) -> Hashable:
+    """An argument with numbers in the place of nodes."""
     if isinstance(value, Node):
-        return keys[value]
+        return ("node", keys[value])
     if isinstance(value, tuple | list):
-        return tuple(_key(one, keys) for one in value)
+        return tuple(_plain(one, keys) for one in value)
     if isinstance(value, Mapping):
-        return tuple(sorted((name, _key(one, keys)) for name, one in value.items()))
+        return tuple(sorted((name, _plain(one, keys)) for name, one in value.items()))
     return value if isinstance(value, Hashable) else id(value)
 
 

@@ -51,19 +51,20 @@ class Graphs:
     saved: list[str] = field(default_factory=list)
 
 
-def traced(form: Form, like: Tensor, *, one_row: bool) -> Graphs:
+def traced(form: Form, like: Tensor, rows: int | None) -> Graphs:
     """Return the graphs of a form as they stand in `graphs`.
 
     Args:
         form: of the step.
         like: a tensor of the dtype and on the device of the layer.
-        one_row: for one row alone: torch takes 1 for a number of its own.
+        rows: for so many rows alone, which is traced faster; None for any number but 1, for which torch has rules of
+            its own.
     """
-    rows = 1 if one_row else _traced_rows(form)
+    some = _traced_rows(form) if rows is None else rows
 
     def trace(stage: Stage) -> Traced:
-        examples = [example(form, name, like, rows) for name in (*stage.names, *stage.late)]
-        return Traced([*stage.names], stage.late, _graph(stage, examples))
+        examples = [example(form, name, like, some) for name in (*stage.names, *stage.late)]
+        return Traced([*stage.names], stage.late, _graph(stage, examples, any_rows=rows is None))
 
     return Graphs(
         {number: trace(forward(form, number)) for number in forward_stages(form)},
@@ -113,8 +114,8 @@ def _hiddens(form: Form, kind: str, of: str) -> int:
     return form.cell.products[of][1] if kind in ("operand", "d_operand", "mask") else 1
 
 
-def _graph(stage: Stage, examples: Sequence[Tensor]) -> GraphModule:
-    """A stage as a graph in which the number of rows is a symbol; nothing is computed."""
+def _graph(stage: Stage, examples: Sequence[Tensor], *, any_rows: bool) -> GraphModule:
+    """A stage as a graph, in which the number of rows is a symbol or a number; nothing is computed."""
     from torch._dynamo.source import ConstantSource
     from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 
@@ -122,7 +123,7 @@ def _graph(stage: Stage, examples: Sequence[Tensor]) -> GraphModule:
     fakes = []
     for number, (name, value) in enumerate(zip((*stage.names, *stage.late), examples, strict=True)):
         dims = [DimDynamic.STATIC] * value.dim()
-        axis = _rows_axis(name, value)
+        axis = _rows_axis(name, value) if any_rows else None
         if axis is not None:
             dims[axis] = DimDynamic.DUCK  # equal sizes are one symbol
         context: Any = StatelessSymbolicContext(dynamic_sizes=dims)
