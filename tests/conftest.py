@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from cellwise.records.schema import (
     Axis,
@@ -30,6 +31,10 @@ from cellwise.records.schema import (
 
 # One thread: sizes are so small that two threads on a busy machine cost twenty times as much as one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Other programs may have the machine meanwhile: how long an example takes says nothing about it.
+settings.register_profile("shared_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared_machine")
 
 # A shell that starts the tests in the background lets them, and so the commands they start, ignore Ctrl-C.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

@@ -171,8 +171,11 @@ def run_python(code: str, *arguments: str, cwd: Path | None = None) -> subproces
     )
 
 
+# Code is compiled once; it is run again for each.
 EACH_ALONE = """
-import importlib, sys
+import functools, importlib, sys
+from importlib.machinery import SourceFileLoader
+SourceFileLoader.get_code = functools.cache(SourceFileLoader.get_code)
 for name in sys.argv[1:]:
     for other in [m for m in sys.modules if m == "cellwise" or m.startswith("cellwise.")]:
         del sys.modules[other]
