@@ -3,6 +3,8 @@ so small that one takes a fifth of a second."""
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 import math
 import os
@@ -262,13 +264,16 @@ def troubled_folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def tiny(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """``tiny(*overrides)``: the configuration of a very small run, in the temporary folder ``runs``."""
+    return lambda *overrides: {**copy.deepcopy(planned((*TINY, *overrides))), "runs_dir": str(tmp_path / "runs")}
+
+
+@functools.cache
+def planned(words: tuple[str, ...]) -> dict[str, Any]:
+    """The configuration of one run; once, because to plan one takes as long as to train it."""
     from cellwise.sweep.plan import plan
 
-    def configured(*overrides: str) -> dict[str, Any]:
-        [run] = plan([*TINY, f"runs_dir={tmp_path / 'runs'}", *overrides])
-        return run.config
-
-    return configured
+    [run] = plan(words)
+    return run.config
 
 
 @pytest.fixture

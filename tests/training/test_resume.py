@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from cellwise.errors import CellwiseError
-from cellwise.sweep.compose import compose_config
 from cellwise.training.checkpoint import newest_sound, saved, step_of
 from cellwise.training.module import TrainingModule
 from cellwise.training.train import train
-from tests.training.cut_runs import LANGUAGE, MEMORY, bits, cut_before, folder_of, steps_of
+from tests.training.cut_runs import LANGUAGE, MEMORY, bits, configured, cut_before, folder_of, steps_of
 
 MOMENTS = {  # by how validation lies: at an epoch's end, within epochs and across them, and a last step within one
     "by_epochs": (),
@@ -50,7 +49,7 @@ def ends_alike(
     """Cut a run before each of the steps and let it go on, with changes that must not matter; returns its bits."""
 
     def config(name: str, *changes: str) -> dict[str, Any]:
-        return compose_config([*words, *changes, f"runs_dir={tmp_path / name}"])
+        return configured(tmp_path / name, *words, *changes)
 
     whole = bits(train(config("whole")).folder)
     for step in steps:
@@ -103,7 +102,7 @@ def test_a_run_that_stops_early_is_cut_off_at_its_decision_and_after_it(
     hook: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def config(name: str) -> dict[str, Any]:
-        return compose_config([*MEMORY, *EARLY, f"runs_dir={tmp_path / name}"])
+        return configured(tmp_path / name, *MEMORY, *EARLY)
 
     whole = bits(train(config("whole")).folder)
     right = getattr(TrainingModule, hook)
@@ -132,7 +131,7 @@ def test_a_run_that_stops_early_is_cut_off_at_its_decision_and_after_it(
 
 def test_cut_off_twice_and_in_the_test_pass_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def config(name: str) -> dict[str, Any]:
-        return compose_config([*MEMORY, f"runs_dir={tmp_path / name}"])
+        return configured(tmp_path / name, *MEMORY)
 
     whole = bits(train(config("whole")).folder)
     for step in (2, 7):
@@ -152,7 +151,7 @@ def cut_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., di
     """The configuration of a run that was cut off before step 6."""
 
     def build(*changes: str) -> dict[str, Any]:
-        return compose_config([*MEMORY, f"runs_dir={tmp_path / 'runs'}", *changes])
+        return configured(tmp_path / "runs", *MEMORY, *changes)
 
     with monkeypatch.context() as patch:
         cut_before(patch, 6)
