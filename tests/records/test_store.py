@@ -120,7 +120,8 @@ def test_a_folder_above_or_below_a_study_is_answered_with_the_study(make_study: 
         *('{"schema": 1, "cell": "\\ud800"}', "\0", "null", '"\\'),
     ],
 )
-def test_whatever_stands_in_a_record_becomes_its_error(study_folder: Path, content: str) -> None:
+def test_whatever_stands_in_a_record_becomes_its_error(make_study: Callable[..., Path], content: str) -> None:
+    study_folder = make_study("made_up", 2, ("gru",))
     run = study_folder / "gru-0123abcd" / "seed-0"
     for name in ("summary.json", "run.json"):
         (run / name).write_text(content)

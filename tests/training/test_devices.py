@@ -50,7 +50,14 @@ TrainingModule.on_train_end = keep
     return f"cell_modules=[{tmp_path / 'keeping.py'}]"
 
 
-@pytest.mark.parametrize("words", [(*MEMORY, "data.train_sequences=23"), LANGUAGE], ids=["memory", "language"])
+# What a task's shares add up to is proven in one process, in tests/tasks/test_shares.py.
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param((*MEMORY, "data.train_sequences=23"), id="memory", marks=pytest.mark.slow),
+        pytest.param(LANGUAGE, id="language"),
+    ],
+)
 def test_two_processes_learn_what_one_learns_and_hold_the_same_weights(
     words: tuple[str, ...], keeping: str, tmp_path: Path, rows_of: Rows
 ) -> None:

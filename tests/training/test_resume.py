@@ -22,6 +22,7 @@ MOMENTS = {  # by how validation lies: at an epoch's end, within epochs and acro
     "by_steps_alone": ("trainer.max_epochs=null", "trainer.max_steps=12", "trainer.validate_every_steps=3"),
     "without_epochs": ("trainer.max_epochs=null", "trainer.max_steps=12"),
 }
+LAST_STEP = {"mid_epoch_end": 7, "by_steps_alone": 11, "without_epochs": 11}
 SCHEDULES = {
     "decay": ("optim.decay_after_epochs=1",),
     "cosine": ("optim.schedule=cosine", "optim.warmup_steps=3"),
@@ -66,12 +67,19 @@ def ends_alike(
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("words", [MEMORY, LANGUAGE], ids=["memory", "language"])
 def test_cut_off_at_any_step_it_ends_with_the_same_bits(
-    words: tuple[str, ...], moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    last = {"mid_epoch_end": 7, "by_steps_alone": 11, "without_epochs": 11}.get(moment, 9)
-    ends_alike((*words, *MOMENTS[moment]), range(1, last + 1, 1 if words is MEMORY else 2), tmp_path, monkeypatch)
+    ends_alike((*MEMORY, *MOMENTS[moment]), range(1, LAST_STEP.get(moment, 9) + 1), tmp_path, monkeypatch)
+
+
+# Validation lies with the trainer, not with the task: one moment by epochs and one without them.
+OF_LANGUAGE = [pytest.param(m, marks=[] if m in ("by_epochs", "without_epochs") else pytest.mark.slow) for m in MOMENTS]
+
+
+@pytest.mark.parametrize("moment", OF_LANGUAGE)
+def test_so_does_a_run_that_carries_state(moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends_alike((*LANGUAGE, *MOMENTS[moment]), range(1, LAST_STEP.get(moment, 9) + 1, 2), tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -81,13 +89,12 @@ def test_with_every_schedule_and_optimiser_too(schedule: str, tmp_path: Path, mo
     assert (len(set(rates)) > 1) is (schedule not in ("adamw", "nesterov"))  # the schedule did something
 
 
-@pytest.mark.parametrize(("cut", "resumed"), [(2, 0), (0, 2)])
-def test_with_data_workers_before_and_after_or_not(
-    cut: int, resumed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("words", "cut", "resumed"), [(MEMORY, 2, 0), (LANGUAGE, 0, 2)], ids=["before", "after"])
+def test_with_data_workers_before_or_after_and_not_both(
+    words: tuple[str, ...], cut: int, resumed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workers = ((f"trainer.data_workers={cut}",), (f"trainer.data_workers={resumed}",))
-    for name, words in (("memory", MEMORY), ("language", LANGUAGE)):
-        ends_alike(words, (3, 5), tmp_path / name, monkeypatch, cut=workers[0], resumed=workers[1])
+    ends_alike(words, (3, 5), tmp_path, monkeypatch, cut=workers[0], resumed=workers[1])
 
 
 def test_a_run_that_stops_early_is_cut_off_before_its_decision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,7 +123,7 @@ def long_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], tuple
 @pytest.mark.parametrize(
     "sent",
     [
-        signal.SIGKILL,
+        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),  # of which mirrors/test_wandb.py has one for every run
         signal.SIGTERM,
         pytest.param(signal.SIGINT, marks=pytest.mark.slow),
         pytest.param(signal.SIGUSR2, marks=pytest.mark.slow),
