@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,10 +21,10 @@ def pairwise(variants: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [variant for variant in variants if variant in chosen]
 
 
-def variants(named: Callable[[str, dict[str, Any]], str] = "{}-{}".format) -> list[Any]:
+def variants() -> list[Any]:
     """Return the parameters ``(name, options)`` of all combinations; those beyond the pairs are marked slow."""
     return [
-        pytest.param(name, options, id=named(name, options), marks=[] if options in few else pytest.mark.slow)
+        pytest.param(name, options, id=f"{name}-{options}", marks=[] if options in few else pytest.mark.slow)
         for name in cell_names()
         for few in [pairwise(option_variants(name))]
         for options in option_variants(name)
