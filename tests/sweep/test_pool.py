@@ -59,7 +59,7 @@ def eight(write_cell: Callable[..., Path], tmp_path: Path) -> list[str]:
 def test_of_eight_runs_four_break_in_four_ways_and_are_named_and_run_again(
     eight: list[str], tiny_words: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    limits = ["launcher.jobs=3", "launcher.timeout_minutes=0.3", "launcher.memory_gb=4"]
+    limits = ["launcher.jobs=3", "launcher.timeout_minutes=0.4", "launcher.memory_gb=2"]
     words = ["train", "-m", *limits, *tiny_words, *eight]
     runs = {run.config["cell"]["name"]: run.folder for run in plan([*tiny_words, *eight])}
 
@@ -76,7 +76,7 @@ def test_of_eight_runs_four_break_in_four_ways_and_are_named_and_run_again(
     assert all(f"{name} seed 1: " in err for name in bad)
     assert status(runs["raising"]) == ("failed", "AssertionError: one two")
     assert status(runs["leaving"]) == ("failed", "its process ended with exit code 3 before the run was finished")
-    assert status(runs["hanging"])[1] == "timed out after 18 s; the same command goes on from its last checkpoint"
+    assert status(runs["hanging"])[1] == "timed out after 24 s; the same command goes on from its last checkpoint"
     assert str(status(runs["hoarding"])[1]).startswith("out of memory: it held ")
     assert "Traceback" in (runs["raising"] / "log.txt").read_text()  # and it is not on the screen
     stamps = {name: folder / "summary.json" for name, folder in runs.items() if name not in bad}
