@@ -11,26 +11,30 @@ from cellwise.cells.registry import cell_names
 from cellwise.testing.contract import option_variants
 
 
-def pairwise(variants: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return so few of a cell's variants that each two values of two options are together in one of them."""
-    left, chosen = {pair for variant in variants for pair in _pairs(variant)}, list[dict[str, Any]]()
+def covering(variants: list[dict[str, Any]], together: int) -> list[dict[str, Any]]:
+    """Return so few of a cell's variants that each value is in one of them, or each two or more `together` are."""
+    left, chosen = {met for variant in variants for met in _met(variant, together)}, list[dict[str, Any]]()
     while left or not chosen:
-        best = max(variants, key=lambda variant: len(left & _pairs(variant)))
+        best = max(variants, key=lambda variant: len(left & _met(variant, together)))
         chosen.append(best)
-        left -= _pairs(best)
+        left -= _met(best, together)
     return [variant for variant in variants if variant in chosen]
 
 
-def variants() -> list[Any]:
-    """Return the parameters ``(name, options)`` of all combinations; those beyond the pairs are marked slow."""
+def variants(together: int) -> list[Any]:
+    """Return the parameters ``(name, options)`` of all combinations; those that `covering` leaves are marked slow.
+
+    Each two values are to meet where the equations are what is tested; each value by itself where it is what a layer
+    makes of them.
+    """
     return [
         pytest.param(name, options, id=f"{name}-{options}", marks=[] if options in few else pytest.mark.slow)
         for name in cell_names()
-        for few in [pairwise(option_variants(name))]
+        for few in [covering(option_variants(name), together)]
         for options in option_variants(name)
     ]
 
 
-def _pairs(variant: dict[str, Any]) -> set[Any]:
-    """What a variant has together; of less than two options, the variant itself."""
-    return set(itertools.combinations(variant.items(), min(2, len(variant))))
+def _met(variant: dict[str, Any], together: int) -> set[Any]:
+    """What a variant has together; all of it where that is less."""
+    return set(itertools.combinations(variant.items(), min(together, len(variant))))

@@ -29,7 +29,7 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("title", "check"), CHECKS, ids=[check.__name__ for _, check in CHECKS])
-@pytest.mark.parametrize(("name", "options"), variants())
+@pytest.mark.parametrize(("name", "options"), variants(1))
 def test_every_cell_keeps_the_contract(name: str, options: dict[str, Any], title: str, check: Check) -> None:
     check(lambda: build_cell(name, options))
 

@@ -47,7 +47,7 @@ def test_a_cell_is_its_operator_or_one_scan_and_runs_at_any_time_and_batch(
     assert_same(layer, model, 1, [1])
 
 
-@pytest.mark.parametrize(("name", "options"), variants())
+@pytest.mark.parametrize(("name", "options"), variants(1))
 def test_both_directions_of_two_layers_are_right_for_every_cell(
     name: str, options: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -22,7 +22,7 @@ from cellwise.recurrent.engines.fused.form import Form
 from cellwise.recurrent.layer import ConvRecurrent, Recurrent
 from cellwise.testing.contract import option_variants
 from cellwise.testing.layers import assert_all_close, numbers
-from tests.cells.variants import pairwise
+from tests.cells.variants import covering
 from tests.recurrent.throwaway import THROWAWAY
 
 TIME, BATCH, INPUT, HIDDEN = 4, 3, 5, 4
@@ -100,7 +100,7 @@ def kind(cell: Cell) -> tuple[Any, ...]:
 
 
 FIRST_OF_ITS_KIND = {repr(kind(build())): name for build, name in reversed([*zip(CELLS, NAMES, strict=True)])}.values()
-FEW = {f"{name}-{options}" for name in cell_names() for options in pairwise(option_variants(name))}
+FEW = {f"{name}-{options}" for name in cell_names() for options in covering(option_variants(name), 1)}
 # Kernel 0 are dense maps. An equation that is differentiated wrongly is wrong under all conditions, too; what the
 # engine does about one condition depends on the kind of step alone. What is left of the product is slow.
 CASES = [
