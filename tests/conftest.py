@@ -3,6 +3,8 @@ so small that one takes a fifth of a second."""
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 import math
 import os
@@ -13,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from cellwise.records.schema import (
     Axis,
@@ -33,6 +36,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Runs of tests are shorter than what it takes to compile a step; what is compiled is tested for itself.
 os.environ.setdefault("CELLWISE_COMPILE", "0")
+
+# Other programs may have the machine meanwhile: how long an example takes says nothing about it.
+settings.register_profile("shared_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared_machine")
 
 # A shell that starts the tests in the background lets them, and so the commands they start, ignore Ctrl-C.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -260,13 +267,16 @@ def troubled_folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def tiny(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """``tiny(*overrides)``: the configuration of a very small run, in the temporary folder ``runs``."""
+    return lambda *overrides: {**copy.deepcopy(planned((*TINY, *overrides))), "runs_dir": str(tmp_path / "runs")}
+
+
+@functools.cache
+def planned(words: tuple[str, ...]) -> dict[str, Any]:
+    """The configuration of one run; once, because to plan one takes as long as to train it."""
     from cellwise.sweep.plan import plan
 
-    def configured(*overrides: str) -> dict[str, Any]:
-        [run] = plan([*TINY, f"runs_dir={tmp_path / 'runs'}", *overrides])
-        return run.config
-
-    return configured
+    [run] = plan(words)
+    return run.config
 
 
 @pytest.fixture

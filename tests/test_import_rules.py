@@ -5,10 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-
-import pytest
 
 import cellwise
 
@@ -171,8 +169,11 @@ def run_python(code: str, *arguments: str, cwd: Path | None = None) -> subproces
     )
 
 
+# Code is compiled once; it is run again for each.
 EACH_ALONE = """
-import importlib, sys
+import functools, importlib, sys
+from importlib.machinery import SourceFileLoader
+SourceFileLoader.get_code = functools.cache(SourceFileLoader.get_code)
 for name in sys.argv[1:]:
     for other in [m for m in sys.modules if m == "cellwise" or m.startswith("cellwise.")]:
         del sys.modules[other]
@@ -204,9 +205,19 @@ def loaded(code: str, cwd: Path | None = None) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
+def loaded_after(each: Sequence[str], cwd: Path | None = None) -> list[set[str]]:
+    """The top-level modules that are loaded after each of some statements, one after the other in one interpreter."""
+    told = 'print("loaded", *sorted({name.split(".")[0] for name in sys.modules}))\n'
+    done = run_python("import sys\n" + "".join(f"{code}\n{told}" for code in each), cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    found = [set(line.split()[1:]) for line in done.stdout.splitlines() if line.startswith("loaded ")]
+    assert len(found) == len(each) and all("cellwise" in names for names in found)
+    return found
+
+
+def test_what_needs_no_torch_loads_none() -> None:
+    heavy = {"torch", "torchmetrics", "wandb", "optuna", *LIGHTNING}
+    without_hydra = [
         "import cellwise; cellwise.cell_names(); cellwise.cell_info('lstm'); cellwise.register_cell; cellwise.Cell",
         "import cellwise.records.store, cellwise.records.schema, cellwise.records.writer, cellwise.records.identity",
         "import cellwise.compare.table, cellwise.report.page, cellwise.report.terminal.table",
@@ -214,20 +225,21 @@ def loaded(code: str, cwd: Path | None = None) -> set[str]:
         "import cellwise.bench.parts, cellwise.records.bench, cellwise.report.bench",
         "import cellwise.tasks, cellwise.data.get, cellwise.tasks.language.settings, cellwise.training.settings",
         "import cellwise.network.settings",
+    ]
+    with_hydra = [
         "from cellwise.sweep.plan import plan; plan(['cell=gru,lstm', 'seed=0,1'])",
         "from cellwise.sweep.study import load_study_file as load; from cellwise.sweep.tuning import Tuning; "
         "from cellwise.sweep.plan import plan; Tuning(load('greff'), ['cell=gru,lstm'])",
         "import cellwise.sweep.plan, cellwise.sweep.cluster, submitit",
-    ],
-)
-def test_what_needs_no_torch_loads_none(code: str) -> None:
-    heavy = {"torch", "torchmetrics", "wandb", "optuna", *LIGHTNING}
-    assert not loaded(code) & (heavy if "plan" in code else heavy | HYDRA)
+    ]
+    for code, names in zip(without_hydra, loaded_after(without_hydra), strict=True):
+        assert not names & (heavy | HYDRA), code
+    for code, names in zip(with_hydra, loaded_after(with_hydra), strict=True):
+        assert not names & heavy, code
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
+def test_every_command_but_train_and_check_imports_no_torch(make_study: Callable[..., Path], tmp_path: Path) -> None:
+    commands = [
         ["--help"],
         ["train", "--help"],
         ["cells"],
@@ -237,22 +249,15 @@ def test_what_needs_no_torch_loads_none(code: str) -> None:
         ["data", "list"],
         ["train", "cell=lstmm"],
         ["train", "seed=1,2"],
-    ],
-)
-def test_every_command_but_train_and_check_imports_no_torch(
-    words: list[str], make_study: Callable[..., Path], tmp_path: Path
-) -> None:
+    ]
     make_study("made_up", 2, ("lstm", "gru"))
-    code = (
+    typed = [
         "from cellwise.cli import main\n"
-        f"try:\n    main({words!r})\nexcept SystemExit as end:\n    assert end.code in (0, 2), end.code\n"
-        "sys.stderr = None"
-    )
-    done = run_python(LOADED.format(code=code), cwd=tmp_path / "runs")
-    assert done.returncode == 0
-    found = set(done.stdout.splitlines()[-1].split())
-    assert "cellwise" in found
-    assert not found & {"torch", "torchmetrics", "wandb", *LIGHTNING}
+        f"try:\n    main({words!r})\nexcept SystemExit as end:\n    assert end.code in (0, 2), end.code"
+        for words in commands
+    ]
+    for words, names in zip(commands, loaded_after(typed, cwd=tmp_path / "runs"), strict=True):
+        assert not names & {"torch", "torchmetrics", "wandb", *LIGHTNING}, words
 
 
 def test_what_serves_the_live_page_is_imported_for_it_alone() -> None:

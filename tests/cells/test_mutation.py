@@ -18,6 +18,7 @@ from cellwise.testing.layers import dense, images, numbers, reached_state
 from tests.cells.mutation import Mutant, installed, mutants, unchanged
 from tests.cells.reference.layer import REFERENCES, case_id, expected_steps
 from tests.cells.reference.weights import Reference
+from tests.cells.variants import variants
 
 TIME, BATCH, IMAGE = 4, 2, (3, 2)
 LARGER = 3.0
@@ -101,7 +102,7 @@ class Examined:
         return [mutant.name for mutant in self.mutants if not self.differs(mutant)]
 
 
-@pytest.mark.parametrize(("name", "options"), CASES, ids=case_id)
+@pytest.mark.parametrize(("name", "options"), variants(2))
 def test_no_mistake_at_one_place_of_a_cell_escapes_its_reference(name: str, options: dict[str, Any]) -> None:
     examined = Examined(name, options)
     assert not examined.differs(unchanged(examined.cell))

@@ -15,11 +15,10 @@ from cellwise.cells.registry import build_cell, cell_names
 from cellwise.errors import CellwiseError
 from cellwise.probes.probe import is_moment
 from cellwise.records.schema import Curves, Heatmap, Table, View, load_view
-from cellwise.sweep.compose import compose_config
 from cellwise.training.checkpoint import saved
 from cellwise.training.extend import extend
 from cellwise.training.train import train
-from tests.training.cut_runs import LANGUAGE, MEMORY, bits, cut_before
+from tests.training.cut_runs import LANGUAGE, MEMORY, bits, configured, cut_before
 
 BOTH = pytest.mark.parametrize("words", [MEMORY, LANGUAGE], ids=["memory", "language"])
 TWO_WAYS = ("task=memory", *MEMORY[1:], "network.bidirectional=true")
@@ -27,7 +26,7 @@ TWO_WAYS = ("task=memory", *MEMORY[1:], "network.bidirectional=true")
 
 def probed(place: Path, *words: str) -> Path:
     """The folder of a run."""
-    return train(compose_config([*words, f"runs_dir={place}"])).folder
+    return train(configured(place, *words)).folder
 
 
 def views_of(folder: Path) -> dict[str, View]:
@@ -210,7 +209,7 @@ def test_a_run_that_goes_on_is_looked_at_as_it_began_or_not_at_all(
 
 def test_a_finished_run_is_skipped_and_told_that_it_was_not_probed(tmp_path: Path) -> None:
     def note(*words: str) -> str:
-        return train(compose_config([*MEMORY, *words, f"runs_dir={tmp_path}"])).note
+        return train(configured(tmp_path, *MEMORY, *words)).note
 
     unprobed = "finished already, skipped; probe=light has no effect: it was not probed (again=true repeats it)"
     note()
@@ -227,12 +226,16 @@ def test_a_level_that_there_is_not_is_one_line_that_lists_those_there_are(tmp_pa
     assert not list(tmp_path.iterdir())
 
 
-def test_of_several_processes_the_first_looks_alone_and_changes_nothing(tmp_path: Path) -> None:
-    words = (*MEMORY, "trainer.devices=2")
-    off, on = probed(tmp_path / "off", *words), probed(tmp_path / "on", *words, "probe=full")
-    assert bits(on) == bits(off)
+def test_of_several_processes_the_first_looks_alone(tmp_path: Path) -> None:
+    on = probed(tmp_path / "on", *MEMORY, "trainer.devices=2", "probe=full")
     assert set(views_of(on)) == set(views_of(probed(tmp_path / "one", *MEMORY, "probe=full")))
     assert "has no effect" not in (on / "log.txt").read_text()
+
+
+@pytest.mark.slow
+def test_of_several_processes_it_changes_nothing_either(tmp_path: Path) -> None:
+    words = (*MEMORY, "trainer.devices=2")
+    assert bits(probed(tmp_path / "on", *words, "probe=full")) == bits(probed(tmp_path / "off", *words))
 
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])

@@ -120,15 +120,20 @@ def test_a_folder_above_or_below_a_study_is_answered_with_the_study(make_study: 
         *('{"schema": 1, "cell": "\\ud800"}', "\0", "null", '"\\'),
     ],
 )
-def test_whatever_stands_in_a_record_becomes_its_error(study_folder: Path, content: str) -> None:
+def test_whatever_stands_in_a_record_becomes_its_error(make_study: Callable[..., Path], content: str) -> None:
+    study_folder = make_study("made_up", 2, ("gru",))
     run = study_folder / "gru-0123abcd" / "seed-0"
     for name in ("summary.json", "run.json"):
         (run / name).write_text(content)
         found = by_name(load_study(study_folder))["gru", 0]
         assert found.status == "failed"
         str(found.error).encode()
-    (run / "config.yaml").write_text("[" * 5000)
-    assert found.config == {}
+
+
+def test_a_configuration_of_endless_brackets_is_an_empty_one(make_study: Callable[..., Path]) -> None:
+    study_folder = make_study("made_up", 1, ("gru",))
+    (study_folder / "gru-0123abcd" / "seed-0" / "config.yaml").write_text("[" * 5000)
+    assert by_name(load_study(study_folder))["gru", 0].config == {}
 
 
 def test_halves_of_characters_become_question_marks(study_folder: Path) -> None:

@@ -43,8 +43,8 @@ def status(folder: Path) -> tuple[str, str | None]:
 
 
 @pytest.fixture
-def twelve(write_cell: Callable[..., Path], tmp_path: Path) -> list[str]:
-    """Override words of twelve runs: one raises, one leaves, one hangs, one hoards, until a file says otherwise."""
+def eight(write_cell: Callable[..., Path], tmp_path: Path) -> list[str]:
+    """Override words of eight runs: one raises, one leaves, one hangs, one hoards, until a file says otherwise."""
     mended = f"__import__('pathlib').Path({str(tmp_path / 'mended')!r}).exists()"
     files = [
         write_cell("raising", f"assert {mended}, 'one' + chr(10) + 'two'"),
@@ -52,16 +52,16 @@ def twelve(write_cell: Callable[..., Path], tmp_path: Path) -> list[str]:
         write_cell("hanging", f"{mended} or __import__('time').sleep(1000)"),
         write_cell("hoarding", f"{mended} or [{HOARD}.append(b'x' * 10**9), __import__('time').sleep(0.3)]"),
     ]
-    good = "rnn,gru,lstm,mgu,janet,ugrnn,peephole_lstm,coupled_lstm"
+    good = "rnn,gru,lstm,peephole_lstm"
     return [f"cell_modules=[{','.join(map(str, files))}]", f"cell=raising,leaving,hanging,hoarding,{good}", "seed=1"]
 
 
-def test_of_twelve_runs_four_break_in_four_ways_and_are_named_and_run_again(
-    twelve: list[str], tiny_words: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_of_eight_runs_four_break_in_four_ways_and_are_named_and_run_again(
+    eight: list[str], tiny_words: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    limits = ["launcher.jobs=3", "launcher.timeout_minutes=0.5", "launcher.memory_gb=4"]
-    words = ["train", "-m", *limits, *tiny_words, *twelve]
-    runs = {run.config["cell"]["name"]: run.folder for run in plan([*tiny_words, *twelve])}
+    limits = ["launcher.jobs=3", "launcher.timeout_minutes=0.4", "launcher.memory_gb=2"]
+    words = ["train", "-m", *limits, *tiny_words, *eight]
+    runs = {run.config["cell"]["name"]: run.folder for run in plan([*tiny_words, *eight])}
 
     with pytest.raises(SystemExit) as ended:
         main(words)
@@ -72,11 +72,11 @@ def test_of_twelve_runs_four_break_in_four_ways_and_are_named_and_run_again(
     assert sorted(line[1] for line in lines if line[0] == "failed") == bad
     assert sorted(line[1] for line in lines if line[0] == "finished") == sorted(set(runs) - set(bad))
     assert err.count("\n") == 1
-    assert err.startswith("cellwise: 4 of 12 runs failed: raising seed 1: AssertionError: one two; leaving seed 1: ")
+    assert err.startswith("cellwise: 4 of 8 runs failed: raising seed 1: AssertionError: one two; leaving seed 1: ")
     assert all(f"{name} seed 1: " in err for name in bad)
     assert status(runs["raising"]) == ("failed", "AssertionError: one two")
     assert status(runs["leaving"]) == ("failed", "its process ended with exit code 3 before the run was finished")
-    assert status(runs["hanging"])[1] == "timed out after 30 s; the same command goes on from its last checkpoint"
+    assert status(runs["hanging"])[1] == "timed out after 24 s; the same command goes on from its last checkpoint"
     assert str(status(runs["hoarding"])[1]).startswith("out of memory: it held ")
     assert "Traceback" in (runs["raising"] / "log.txt").read_text()  # and it is not on the screen
     stamps = {name: folder / "summary.json" for name, folder in runs.items() if name not in bad}
@@ -90,7 +90,7 @@ def test_of_twelve_runs_four_break_in_four_ways_and_are_named_and_run_again(
     assert err == ""
     ran = [line.split()[1] for line in out.splitlines() if line.startswith("finished ")]
     assert sorted(ran) == bad
-    assert sum(line.startswith("skipped ") for line in out.splitlines()) == 8
+    assert sum(line.startswith("skipped ") for line in out.splitlines()) == 4
     assert {name: path.stat().st_mtime_ns for name, path in stamps.items()} == finished
     assert {status(folder) for folder in runs.values()} == {("finished", None)}
 
@@ -241,15 +241,15 @@ def test_a_run_that_a_signal_ended_is_tried_once_more(
 
 
 def test_two_launchers_on_one_folder_share_its_runs(tiny_words: list[str], tmp_path: Path) -> None:
-    words = [*tiny_words, "cell=rnn,gru", "seed=range(4)", "trainer.max_steps=60"]
+    words = [*tiny_words, "cell=rnn,gru", "seed=0,1", "trainer.max_steps=60"]
     command = [sys.executable, "-m", "cellwise.cli", "train", "-m", "--jobs", "1", *words]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     told = [one.communicate(timeout=120)[0].splitlines() for one in both]
     assert [one.returncode for one in both] == [0, 0]
     ran = [{line.split("  ")[1].strip() for line in lines if line.startswith("finished ")} for lines in told]
-    assert len(ran[0]) + len(ran[1]) == 8 and not ran[0] & ran[1]  # each run once, by one of them
+    assert len(ran[0]) + len(ran[1]) == 4 and not ran[0] & ran[1]  # each run once, by one of them
     for lines in told:  # and each tells of all of them
-        assert sum(line.startswith(("finished ", "skipped ")) for line in lines) == 8
+        assert sum(line.startswith(("finished ", "skipped ")) for line in lines) == 4
 
 
 @pytest.mark.slow

@@ -12,12 +12,11 @@ import torch
 
 from cellwise.cells import registry
 from cellwise.cells.contract import Cell
-from cellwise.cells.registry import build_cell, cell_names, register_cell
+from cellwise.cells.registry import build_cell, register_cell
 from cellwise.errors import CellwiseError
 from cellwise.testing import contract
-from cellwise.testing.contract import CHECKS, STEP_CHECKS, Check, check_cell, option_variants
-
-VARIANTS = [(name, options) for name in cell_names() for options in option_variants(name)]
+from cellwise.testing.contract import CHECKS, STEP_CHECKS, Check, check_cell
+from tests.cells.variants import variants
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +29,7 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("title", "check"), CHECKS, ids=[check.__name__ for _, check in CHECKS])
-@pytest.mark.parametrize(("name", "options"), VARIANTS, ids=[f"{n}-{o}" for n, o in VARIANTS])
+@pytest.mark.parametrize(("name", "options"), variants(1))
 def test_every_cell_keeps_the_contract(name: str, options: dict[str, Any], title: str, check: Check) -> None:
     check(lambda: build_cell(name, options))
 

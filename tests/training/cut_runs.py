@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from cellwise.sweep.compose import compose_config
 from cellwise.training.checkpoint import saved
 from cellwise.training.module import TrainingModule
 
@@ -25,6 +28,16 @@ LANGUAGE = (
     *("data.test_tokens=40", "cell=gru", "optim=sgd", "optim.decay_after_epochs=1", *COMMON),
 )
 SELDOM = "trainer.checkpoint_every_seconds=1000"
+
+
+def configured(runs_dir: Path | str, *words: str) -> dict[str, Any]:
+    """The configuration of a run in a folder. To compose one takes as long as its training, so that it is done once."""
+    return {**copy.deepcopy(_composed(words)), "runs_dir": str(runs_dir)}
+
+
+@functools.cache
+def _composed(words: tuple[str, ...]) -> dict[str, Any]:
+    return compose_config(words)
 
 
 def bits(folder: Path) -> tuple[Any, ...]:

@@ -26,7 +26,7 @@ from cellwise.sweep.source import PlanSource
 from cellwise.training.module import TrainingModule
 from cellwise.training.rerun import rerun
 from cellwise.training.train import train
-from tests.training.cut_runs import LANGUAGE, MEMORY, bits, cut_before, folder_of
+from tests.training.cut_runs import LANGUAGE, MEMORY, bits, configured, cut_before, folder_of
 
 Rows = Callable[[Path], list[dict[str, Any]]]
 
@@ -50,17 +50,21 @@ TrainingModule.on_train_end = keep
     return f"cell_modules=[{tmp_path / 'keeping.py'}]"
 
 
-@pytest.mark.parametrize("words", [(*MEMORY, "data.train_sequences=23"), LANGUAGE], ids=["memory", "language"])
+# What a task's shares add up to is proven in one process, in tests/tasks/test_shares.py.
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param((*MEMORY, "data.train_sequences=23"), id="memory", marks=pytest.mark.slow),
+        pytest.param(LANGUAGE, id="language"),
+    ],
+)
 def test_two_processes_learn_what_one_learns_and_hold_the_same_weights(
     words: tuple[str, ...], keeping: str, tmp_path: Path, rows_of: Rows
 ) -> None:
     """Over an epoch and a half, in whose last batch the shares differ: 3 of 4 examples, 19 of 20 targets."""
     without_dropout = ("network.dropout=0", "network.layer.zoneout=0", "optim.clip_norm=0.1", "optim.learning_rate=0.1")
     words = (*words, *without_dropout, "trainer.max_steps=10", "trainer.validate_every_steps=4", keeping)
-    one, two = (
-        train(compose_config([*words, f"trainer.devices={of}", f"study=of_{of}", f"runs_dir={tmp_path}"])).folder
-        for of in (1, 2)
-    )
+    one, two = (train(configured(tmp_path, *words, f"trainer.devices={of}", f"study=of_{of}")).folder for of in (1, 2))
     assert len(rows_of(one)) == len(rows_of(two)) > 5
     for alone, shared in zip(rows_of(one), rows_of(two), strict=True):
         assert shared == pytest.approx({**alone, "seconds": shared["seconds"]}, rel=1e-5)
@@ -79,7 +83,7 @@ def test_cut_off_within_an_epoch_and_after_it_two_processes_end_with_the_same_bi
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def config(name: str) -> dict[str, Any]:
-        return compose_config([*LANGUAGE, TWO, f"runs_dir={tmp_path / name}"])
+        return configured(tmp_path / name, *LANGUAGE, TWO)
 
     whole = train(config("whole")).folder
     for step in (4, 6):  # of 6 an epoch
@@ -95,7 +99,7 @@ def test_cut_off_within_an_epoch_and_after_it_two_processes_end_with_the_same_bi
 @pytest.mark.slow
 def test_a_repetition_has_as_many_processes_and_the_same_bits(tmp_path: Path) -> None:
     early = ("trainer.patience=2", "optim.learning_rate=0", "trainer.max_epochs=9")  # and stops when all know it
-    folder = train(compose_config([*LANGUAGE, *early, TWO, f"runs_dir={tmp_path}"])).folder
+    folder = train(configured(tmp_path, *LANGUAGE, *early, TWO)).folder
     assert bits(folder)[0][-1]["epoch"] == 2
     assert rerun(folder)[:2] == (None, [])
 
@@ -105,9 +109,9 @@ def test_a_run_goes_on_with_as_many_processes_or_not_at_all(tmp_path: Path, monk
     with monkeypatch.context() as patch:
         cut_before(patch, 2)
         with pytest.raises(KeyboardInterrupt):
-            train(compose_config([*MEMORY, f"runs_dir={tmp_path}"]))
+            train(configured(tmp_path, *MEMORY))
     with pytest.raises(CellwiseError, match=r"changed since then: trainer.devices \(1, now 2\); change it back"):
-        train(compose_config([*MEMORY, TWO, f"runs_dir={tmp_path}"]))
+        train(configured(tmp_path, *MEMORY, TWO))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +123,7 @@ def test_a_run_goes_on_with_as_many_processes_or_not_at_all(tmp_path: Path, monk
 )
 def test_what_can_not_be_shared_is_refused_before_anything_is_written(word: str, told: str, tmp_path: Path) -> None:
     with pytest.raises(CellwiseError) as error:
-        train(compose_config([*MEMORY, TWO, word, f"runs_dir={tmp_path / 'runs'}"]))
+        train(configured(tmp_path / "runs", *MEMORY, TWO, word))
     assert told in str(error.value)
     assert not (tmp_path / "runs").exists()
 
@@ -161,7 +165,7 @@ LONGER = [*MEMORY, TWO, "trainer.max_epochs=80", "trainer.validate_every_steps=4
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
     """What a run leaves that nobody kills."""
-    return bits(train(compose_config([*LONGER, f"runs_dir={tmp_path_factory.mktemp('whole')}"])).folder)
+    return bits(train(configured(tmp_path_factory.mktemp("whole"), *LONGER)).folder)
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from cellwise.training.evaluate import Evaluation, evaluate
 from cellwise.training.settings import read
 from cellwise.training.train import train
 from cellwise.training.trained import load_trained, read_config
-from tests.training.cut_runs import MEMORY
+from tests.training.cut_runs import MEMORY, configured
 
 WORDS = "the cat sat on the mat . the dog sat on the log . a cat saw the dog . the dog saw a cat .\n"
 
@@ -38,7 +38,7 @@ def summary(run: Path) -> dict[str, Any]:
 @pytest.fixture
 def memory(tmp_path: Path) -> Path:
     """A finished run on the adding problem, sequences of 4 steps."""
-    return train(compose_config([*MEMORY, f"runs_dir={tmp_path / 'runs'}"])).folder
+    return train(configured(tmp_path / "runs", *MEMORY)).folder
 
 
 @pytest.fixture

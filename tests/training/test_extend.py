@@ -16,7 +16,7 @@ from cellwise.sweep.compose import compose_config
 from cellwise.training.checkpoint import saved, step_of
 from cellwise.training.extend import extend
 from cellwise.training.train import train
-from tests.training.cut_runs import LANGUAGE, MEMORY, bits, cut_before
+from tests.training.cut_runs import LANGUAGE, MEMORY, bits, configured, cut_before
 
 # By how the shorter run ends and how validation lies, what is asked for, and what that means from the start; an epoch
 # has 5 steps in memory, 6 in language. Dropout is on in both, and carried state and decay in language.
@@ -45,11 +45,17 @@ LENGTHS: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", LENGTHS)
-@pytest.mark.parametrize("words", [MEMORY, LANGUAGE], ids=["memory", "language"])
-def test_an_extended_run_has_the_bits_of_one_that_long_from_the_start(
-    words: tuple[str, ...], name: str, tmp_path: Path
-) -> None:
-    ends_alike(words, *LENGTHS[name], tmp_path)
+def test_an_extended_run_has_the_bits_of_one_that_long_from_the_start(name: str, tmp_path: Path) -> None:
+    ends_alike(MEMORY, *LENGTHS[name], tmp_path)
+
+
+# How a run ends lies with the trainer, not with the task.
+CARRIED = [pytest.param(n, marks=[] if n in ("epochs", "within_an_epoch") else pytest.mark.slow) for n in LENGTHS]
+
+
+@pytest.mark.parametrize("name", CARRIED)
+def test_so_has_one_that_carries_state(name: str, tmp_path: Path) -> None:
+    ends_alike(LANGUAGE, *LENGTHS[name], tmp_path)
 
 
 @pytest.mark.slow
@@ -63,7 +69,7 @@ def ends_alike(
     """A shorter run that is extended, against one that was that long from the start."""
 
     def config(place: str, *more: str) -> dict[str, Any]:
-        return compose_config([*words, *shorter, *more, "trainer.checkpoint_every_seconds=60", f"runs_dir={place}"])
+        return configured(place, *words, *shorter, *more, "trainer.checkpoint_every_seconds=60")
 
     whole = train(config(str(tmp_path / "whole"), *same.split())).folder
     short = train(config(str(tmp_path / "short"))).folder
@@ -97,13 +103,13 @@ def test_the_weights_that_only_the_last_validation_of_the_shorter_run_selected_a
 @pytest.fixture
 def short(tmp_path: Path) -> Path:
     """A finished run of two epochs of five steps."""
-    return train(compose_config([*MEMORY, f"runs_dir={tmp_path / 'runs'}"])).folder
+    return train(configured(tmp_path / "runs", *MEMORY)).folder
 
 
 def test_cut_off_before_or_after_its_first_checkpoint_the_same_command_goes_on(
     short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = train(compose_config([*MEMORY, "trainer.max_epochs=4", f"runs_dir={tmp_path / 'whole'}"])).folder
+    whole = train(configured(tmp_path / "whole", *MEMORY, "trainer.max_epochs=4")).folder
     for step in (10, 13):
         with monkeypatch.context() as patch:
             cut_before(patch, step)
@@ -117,14 +123,14 @@ def test_cut_off_before_or_after_its_first_checkpoint_the_same_command_goes_on(
 
 
 def test_an_extended_run_is_extended_again(short: Path, tmp_path: Path) -> None:
-    whole = train(compose_config([*MEMORY, "trainer.max_epochs=4", f"runs_dir={tmp_path / 'whole'}"])).folder
+    whole = train(configured(tmp_path / "whole", *MEMORY, "trainer.max_epochs=4")).folder
     assert bits(extend(extend(short, epochs=3).folder, epochs=4).folder) == bits(whole)
 
 
 def test_of_a_run_that_was_moved_the_longer_one_lies_in_the_study_where_it_is_now(
     short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = train(compose_config([*MEMORY, "trainer.max_epochs=3", f"runs_dir={tmp_path / 'whole'}"])).folder
+    whole = train(configured(tmp_path / "whole", *MEMORY, "trainer.max_epochs=3")).folder
     shutil.move(short.parents[1], tmp_path / "elsewhere" / "renamed")
     monkeypatch.chdir(tmp_path / "elsewhere" / "renamed" / short.parent.name)
     extended = extend(Path("seed-0"), epochs=3).folder
@@ -173,7 +179,7 @@ def test_a_run_that_stopped_early_is_refused_for_a_longer_one_would_too(
 ) -> None:
     # At a rate of 0 no validation is better than the first.
     words = [*MEMORY, "trainer.max_epochs=9", "trainer.patience=2", "optim.learning_rate=0"]
-    run = train(compose_config([*words, f"runs_dir={tmp_path / 'runs'}"])).folder
+    run = train(configured(tmp_path / "runs", *words)).folder
     assert "stopped early at step 15, by trainer.patience=2" in refused(capsys, run, "--epochs", "10")
 
 
@@ -181,7 +187,7 @@ def test_a_run_that_stopped_early_is_refused_for_a_longer_one_would_too(
 def test_a_rate_that_depends_on_the_length_is_refused(
     schedule: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = train(compose_config([*MEMORY, f"optim.schedule={schedule}", f"runs_dir={tmp_path / 'runs'}"])).folder
+    run = train(configured(tmp_path / "runs", *MEMORY, f"optim.schedule={schedule}")).folder
     assert f"optim.schedule={schedule}" in refused(capsys, run, "--epochs", "3")
 
 

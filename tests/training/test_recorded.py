@@ -34,7 +34,7 @@ from cellwise.sweep.plan import PlannedRun, plan
 from cellwise.sweep.source import PlanSource
 from cellwise.training.module import TrainingModule
 from cellwise.training.train import train
-from tests.training.cut_runs import MEMORY, bits, folder_of
+from tests.training.cut_runs import MEMORY, bits, configured, folder_of
 
 Full = Callable[..., None]
 
@@ -46,7 +46,7 @@ def whole(tmp_path: Path) -> Any:
 
 
 def config(place: Path, *changes: str) -> dict[str, Any]:
-    return compose_config([*MEMORY, *changes, f"runs_dir={place}"])
+    return configured(place, *MEMORY, *changes)
 
 
 def info(folder: Path) -> RunInfo:

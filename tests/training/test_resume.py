@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from cellwise.errors import CellwiseError
-from cellwise.sweep.compose import compose_config
 from cellwise.training.checkpoint import newest_sound, saved, step_of
 from cellwise.training.module import TrainingModule
 from cellwise.training.train import train
-from tests.training.cut_runs import LANGUAGE, MEMORY, bits, cut_before, folder_of, steps_of
+from tests.training.cut_runs import LANGUAGE, MEMORY, bits, configured, cut_before, folder_of, steps_of
 
 MOMENTS = {  # by how validation lies: at an epoch's end, within epochs and across them, and a last step within one
     "by_epochs": (),
@@ -23,6 +22,7 @@ MOMENTS = {  # by how validation lies: at an epoch's end, within epochs and acro
     "by_steps_alone": ("trainer.max_epochs=null", "trainer.max_steps=12", "trainer.validate_every_steps=3"),
     "without_epochs": ("trainer.max_epochs=null", "trainer.max_steps=12"),
 }
+LAST_STEP = {"mid_epoch_end": 7, "by_steps_alone": 11, "without_epochs": 11}
 SCHEDULES = {
     "decay": ("optim.decay_after_epochs=1",),
     "cosine": ("optim.schedule=cosine", "optim.warmup_steps=3"),
@@ -50,7 +50,7 @@ def ends_alike(
     """Cut a run before each of the steps and let it go on, with changes that must not matter; returns its bits."""
 
     def config(name: str, *changes: str) -> dict[str, Any]:
-        return compose_config([*words, *changes, f"runs_dir={tmp_path / name}"])
+        return configured(tmp_path / name, *words, *changes)
 
     whole = bits(train(config("whole")).folder)
     for step in steps:
@@ -67,12 +67,19 @@ def ends_alike(
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("words", [MEMORY, LANGUAGE], ids=["memory", "language"])
 def test_cut_off_at_any_step_it_ends_with_the_same_bits(
-    words: tuple[str, ...], moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    last = {"mid_epoch_end": 7, "by_steps_alone": 11, "without_epochs": 11}.get(moment, 9)
-    ends_alike((*words, *MOMENTS[moment]), range(1, last + 1, 1 if words is MEMORY else 2), tmp_path, monkeypatch)
+    ends_alike((*MEMORY, *MOMENTS[moment]), range(1, LAST_STEP.get(moment, 9) + 1), tmp_path, monkeypatch)
+
+
+# Validation lies with the trainer, not with the task: one moment by epochs and one without them.
+OF_LANGUAGE = [pytest.param(m, marks=[] if m in ("by_epochs", "without_epochs") else pytest.mark.slow) for m in MOMENTS]
+
+
+@pytest.mark.parametrize("moment", OF_LANGUAGE)
+def test_so_does_a_run_that_carries_state(moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends_alike((*LANGUAGE, *MOMENTS[moment]), range(1, LAST_STEP.get(moment, 9) + 1, 2), tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -82,13 +89,12 @@ def test_with_every_schedule_and_optimiser_too(schedule: str, tmp_path: Path, mo
     assert (len(set(rates)) > 1) is (schedule not in ("adamw", "nesterov"))  # the schedule did something
 
 
-@pytest.mark.parametrize(("cut", "resumed"), [(2, 0), (0, 2)])
-def test_with_data_workers_before_and_after_or_not(
-    cut: int, resumed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("words", "cut", "resumed"), [(MEMORY, 2, 0), (LANGUAGE, 0, 2)], ids=["before", "after"])
+def test_with_data_workers_before_or_after_and_not_both(
+    words: tuple[str, ...], cut: int, resumed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workers = ((f"trainer.data_workers={cut}",), (f"trainer.data_workers={resumed}",))
-    for name, words in (("memory", MEMORY), ("language", LANGUAGE)):
-        ends_alike(words, (3, 5), tmp_path / name, monkeypatch, cut=workers[0], resumed=workers[1])
+    ends_alike(words, (3, 5), tmp_path, monkeypatch, cut=workers[0], resumed=workers[1])
 
 
 def test_a_run_that_stops_early_is_cut_off_before_its_decision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +109,7 @@ def test_a_run_that_stops_early_is_cut_off_at_its_decision_and_after_it(
     hook: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def config(name: str) -> dict[str, Any]:
-        return compose_config([*MEMORY, *EARLY, f"runs_dir={tmp_path / name}"])
+        return configured(tmp_path / name, *MEMORY, *EARLY)
 
     whole = bits(train(config("whole")).folder)
     right = getattr(TrainingModule, hook)
@@ -132,7 +138,7 @@ def test_a_run_that_stops_early_is_cut_off_at_its_decision_and_after_it(
 
 def test_cut_off_twice_and_in_the_test_pass_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def config(name: str) -> dict[str, Any]:
-        return compose_config([*MEMORY, f"runs_dir={tmp_path / name}"])
+        return configured(tmp_path / name, *MEMORY)
 
     whole = bits(train(config("whole")).folder)
     for step in (2, 7):
@@ -152,7 +158,7 @@ def cut_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., di
     """The configuration of a run that was cut off before step 6."""
 
     def build(*changes: str) -> dict[str, Any]:
-        return compose_config([*MEMORY, f"runs_dir={tmp_path / 'runs'}", *changes])
+        return configured(tmp_path / "runs", *MEMORY, *changes)
 
     with monkeypatch.context() as patch:
         cut_before(patch, 6)

@@ -21,7 +21,7 @@ from cellwise.training import stopping
 from cellwise.training.module import TrainingModule
 from cellwise.training.stopping import SIGNALS, StoppedError, stop_signals
 from cellwise.training.train import train
-from tests.training.cut_runs import MEMORY, SELDOM, bits, folder_of, steps_of
+from tests.training.cut_runs import MEMORY, SELDOM, bits, configured, folder_of, steps_of
 
 
 def handlers() -> list[Any]:
@@ -84,7 +84,7 @@ def test_asked_to_stop_it_finishes_its_step_and_writes_a_checkpoint_unless_valid
     asked: signal.Signals, at: int, kept: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def config(name: str) -> dict[str, Any]:
-        return compose_config([*MEMORY, "trainer.max_steps=8", SELDOM, f"runs_dir={tmp_path / name}"])
+        return configured(tmp_path / name, *MEMORY, "trainer.max_steps=8", SELDOM)
 
     assert threading.current_thread() is threading.main_thread()
     whole = bits(train(config("whole")).folder)
@@ -117,13 +117,13 @@ def test_asked_to_stop_it_finishes_its_step_and_writes_a_checkpoint_unless_valid
 def long_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], tuple[Any, ...]]:
     """The words of a run of one epoch of 200 steps, most of a second, and its bits when it is not cut off."""
     words = [*MEMORY, "trainer.max_epochs=1", "data.train_sequences=800", "trainer.log_every_steps=1"]
-    return words, bits(train(compose_config([*words, f"runs_dir={tmp_path_factory.mktemp('whole')}"])).folder)
+    return words, bits(train(configured(tmp_path_factory.mktemp("whole"), *words)).folder)
 
 
 @pytest.mark.parametrize(
     "sent",
     [
-        signal.SIGKILL,
+        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),  # of which mirrors/test_wandb.py has one for every run
         signal.SIGTERM,
         pytest.param(signal.SIGINT, marks=pytest.mark.slow),
         pytest.param(signal.SIGUSR2, marks=pytest.mark.slow),

@@ -33,10 +33,11 @@ _SETTINGS = {
 def run(_: DictConfig) -> float:
     """Train the run that the overrides mean, or skip it, and return its validation score."""
     from cellwise.sweep.plan import plan
-    from cellwise.training.train import train
 
     try:
         planned = plan(list(HydraConfig.get().overrides.task))[0]  # composed as everywhere, with budget and checks
+        from cellwise.training.train import train  # seconds, for which bad input need not wait
+
         outcome = train(planned.config)
     except CellwiseError as error:
         raise JobFailedError(str(error)) from error

@@ -60,11 +60,11 @@ def check_nothing(build: Build) -> None:
     """Length 0 and time 0 return the state they start from, bit by bit; a batch may have no rows."""
     for engine in engine_names(build()):
         layer = dense(build, num_layers=2, bidirectional=True, engine=engine)
-        start, first = reached_state(layer, 2), layer.cell.states[0]
-        x = numbers(TIME, 2, INPUT)
-        for what, steps, lengths in (("length 0", x, [0, 0]), ("time 0", x[:0], None), ("time 0", x[:0], [0, 0])):
+        start, first = reached_state(layer, BATCH), layer.cell.states[0]
+        x, none = numbers(TIME, BATCH, INPUT), [0] * BATCH
+        for what, steps, lengths in (("length 0", x, none), ("time 0", x[:0], None), ("time 0", x[:0], none)):
             output, state = layer(steps, start, lengths)
-            assert_close(f"engine {engine}, {what}: output", output, torch.zeros(len(steps), 2, 2 * HIDDEN), 0.0)
+            assert_close(f"engine {engine}, {what}: output", output, torch.zeros(len(steps), BATCH, 2 * HIDDEN), 0.0)
             assert_all_close(f"engine {engine}, {what}: state", state, start, 0.0)
             for name, value in layer(steps, None, lengths)[1].items():
                 initial = torch.full_like(value, layer.cell.initial.get(name, 0.0))

@@ -9,6 +9,7 @@ from cellwise.recurrent.layer import Recurrent
 from cellwise.testing.layers import HIDDEN, INPUT, Build, assert_all_close, assert_close, dense, numbers, reached_state
 
 TIME, BATCH, LAYERS = 5, 4, 2
+STEPS = 3  # for a weight to be seen in the output: the state starts at 0, and a gate may look at the one before
 LENGTHS = [2, TIME, 0, 4]
 
 
@@ -49,7 +50,8 @@ def check_trace_gradient(build: Build) -> None:
 def check_gate_weights(build: Build) -> None:
     """Each tensor of `gate_weights` and `extra_weights` is a view: a number added to it changes the output."""
     layer = dense(build, num_layers=LAYERS, bidirectional=True)
-    x = numbers(TIME, BATCH, INPUT)
+    x = numbers(STEPS, BATCH, INPUT)
+    before = layer(x)[0].detach()
     fed = [layer.cell.parts.get(name, name) for feeds, _ in layer.cell.products.values() for name in feeds]
     for place in range(2 * LAYERS):
         number, backward = divmod(place, 2)
@@ -57,15 +59,15 @@ def check_gate_weights(build: Build) -> None:
             for name, value in weights._asdict().items():
                 copied = name == "recurrent" and fed.count(gate) > 1
                 if value is not None and not copied:
-                    _assert_decides(layer, x, f"{name} weight of gate {gate!r}", value)
+                    _assert_decides(layer, x, before, f"{name} weight of gate {gate!r}", value)
             assert (weights.recurrent is None) == (gate not in fed), f"gate {gate!r}: recurrent weights and products"
         for name, value in layer.extra_weights(number, bool(backward)).items():
-            _assert_decides(layer, x, f"extra {name!r}", value)
+            _assert_decides(layer, x, before, f"extra {name!r}", value)
 
 
 @torch.no_grad()
-def _assert_decides(layer: Recurrent, x: Tensor, what: str, weight: Tensor) -> None:
-    before, kept = layer(x)[0], weight.clone()
+def _assert_decides(layer: Recurrent, x: Tensor, before: Tensor, what: str, weight: Tensor) -> None:
+    kept = weight.clone()
     weight.add_(0.5 * numbers(*weight.shape, seed=9))  # no constant: an antisymmetric matrix would not change
     after = layer(x)[0]
     weight.copy_(kept)

@@ -18,6 +18,7 @@ from cellwise.errors import CellwiseError
 from cellwise.testing.contract import option_variants
 from cellwise.testing.layers import dense
 from tests.cells.reference.layer import case_id
+from tests.cells.variants import variants
 from tests.interop.onnx.session import assert_same, exported, operators
 
 NATIVE = {"rnn": "RNN", "lstm": "LSTM", "peephole_lstm": "LSTM", "coupled_lstm": "LSTM", "gru": "GRU"}
@@ -46,7 +47,7 @@ def test_a_cell_is_its_operator_or_one_scan_and_runs_at_any_time_and_batch(
     assert_same(layer, model, 1, [1])
 
 
-@pytest.mark.parametrize(("name", "options"), CELLS, ids=case_id)
+@pytest.mark.parametrize(("name", "options"), variants(1))
 def test_both_directions_of_two_layers_are_right_for_every_cell(
     name: str, options: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from cellwise.records.mirrors.csv import CsvMirror
 from cellwise.sweep.compose import compose_config
 from cellwise.training.train import train
 from tests.records.mirrors.leet import by_step
-from tests.training.cut_runs import MEMORY, cut_before
+from tests.training.cut_runs import MEMORY, configured, cut_before
 
 Rows = Callable[[Path], list[dict[str, Any]]]
 
@@ -26,7 +26,7 @@ def table(folder: Path) -> list[dict[str, str]]:
 
 
 def test_it_has_a_row_for_each_step_and_a_column_for_each_name(tmp_path: Path, rows_of: Rows) -> None:
-    folder = train(compose_config([*MEMORY, "logger=csv", f"runs_dir={tmp_path}"])).folder
+    folder = train(configured(tmp_path, *MEMORY, "logger=csv")).folder
     rows = by_step(rows_of(folder))
     assert [{name: float(value) for name, value in row.items() if value} for row in table(folder)] == rows
     assert list(table(folder)[0]) == list(dict.fromkeys(name for row in rows_of(folder) for name in row))
@@ -36,7 +36,7 @@ def test_a_run_that_was_cut_off_has_the_file_of_one_that_was_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def config(name: str) -> dict[str, Any]:
-        return compose_config([*MEMORY, "logger=csv", f"runs_dir={tmp_path / name}"])
+        return configured(tmp_path / name, *MEMORY, "logger=csv")
 
     whole = train(config("whole")).folder
     with monkeypatch.context() as patch:

@@ -1,4 +1,5 @@
-"""Every registered cell solves the adding problem over 20 steps, with the settings of the study `adding`.
+"""Every registered cell solves the adding problem with the settings of the study `every_cell`: over 8 steps in each run
+of the tests, over 20, as the study has it, in the slow ones.
 
 So a cell whose equations, initial values or gradients are wrong in a way that shapes and small gradients do not show
 is found: it can't learn to store a number and keep it. Training stops as soon as validation says that it is solved.
@@ -31,6 +32,8 @@ VALIDATION_MSE = 0.008  # stop here: with 1,000 sequences, validation and test d
 EVERY_UPDATES = 100
 UPDATES = 1_500  # the slowest of the cells that are not named needs 700 (three seeds each)
 NAMED_UPDATES = 3_000  # the slowest of the named ones needs 1,800
+SHORT = "data.length=8"
+SHORT_UPDATES = 2_000  # the slowest, cornn, needs 1,200, the others 700 and fewer (two seeds each)
 NOT_BEFORE_UPDATES = 1_000  # with the study's settings the fastest of the named ones needs 1,800
 
 
@@ -116,6 +119,15 @@ def one_thread() -> Any:
     torch.set_num_threads(before)
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_cell_solves_it_over_few_steps(cell: str) -> None:
+    own = NAMED[cell].overrides if cell in NAMED else ()
+    found = trained(cell, SHORT_UPDATES, SHORT, *own)
+    assert found.updates is not None, f"{cell} is at {found.test_mse:.4f} after {SHORT_UPDATES} updates"
+    assert found.test_mse < SOLVED_MSE < found.floor / 16
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", [cell for cell in CELLS if cell not in NAMED])
 def test_a_cell_solves_it(cell: str) -> None:
     found = trained(cell, UPDATES)
@@ -123,6 +135,7 @@ def test_a_cell_solves_it(cell: str) -> None:
     assert found.test_mse < SOLVED_MSE < found.floor / 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", NAMED)
 def test_a_named_cell_solves_it_with_settings_of_its_own(cell: str) -> None:
     found = trained(cell, NAMED_UPDATES, *NAMED[cell].overrides)
@@ -130,6 +143,7 @@ def test_a_named_cell_solves_it_with_settings_of_its_own(cell: str) -> None:
     assert found.test_mse < SOLVED_MSE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", NAMED)
 def test_a_named_cell_is_named_for_a_reason(cell: str) -> None:
     """It has not solved it when the others have long since; where it has, its name is to be struck off."""
