@@ -1,4 +1,4 @@
-"""The loop over time around the graphs, forward and back.
+"""The buffers of a call, and the gradients that the way back leaves in them.
 
 The projected input is one buffer for all steps: the input's share, to which each product is added, becomes in the end
 its own derivative. Each weight's gradient is one product over all steps.
@@ -7,21 +7,17 @@ its own derivative. Each weight's gradient is one product over all steps.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import repeat
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from cellwise.cells.contract import State
-from cellwise.recurrent.engines.fused.compiled import Call, made
+from cellwise.recurrent.engines.fused.compiled import made
 from cellwise.recurrent.engines.fused.form import Form
 from cellwise.recurrent.engines.fused.given import Given
-from cellwise.recurrent.engines.fused.graphs import backward_stages, forward_stages
+from cellwise.recurrent.engines.fused.loop import Buffers, Derivatives, Loop
 from cellwise.recurrent.engines.fused.products import product_of
-
-Rows = Sequence[Tensor] | Tensor
-"""What a graph takes under one name: a tensor a step, or one for all."""
 
 
 class Tape:
@@ -31,14 +27,14 @@ class Tape:
 
     Attributes:
         projected: (time, rows, gates * hidden): the input's share, pre-activations, gates, derivatives, one by one.
-        results: of the products that are not added to it, (time, rows, feeds * hidden).
+        loop: the steps, which work on these buffers.
         operands: of the products whose operand is computed, (time, rows, width * hidden).
         states: after each step, by name, (time, rows, hidden).
         output: what the layer shows of the first state: that itself, unless rows end.
     """
 
     def __init__(self, given: Given, form: Form):
-        self.form, self.given, cell = form, given, given.cell
+        self.form, self.given = form, given
         self.time = given.x.shape[0]
         self._image = tuple(given.x.shape[2:-1]) if given.recurrent_map.spatial_axes else ()
         self._lead = self.flat(given.x[0]).shape[:-1]
@@ -46,33 +42,16 @@ class Tape:
         self.products = {name: product_of(given.recurrent_map, matrix, image) for name, matrix in maps}
         self.input = product_of(given.input_map, given.input_weight, image)
         self.projected = self._projected()
-        self._made = made(form, self.projected, self._lead[-1])
-        self.results = {n: self._buffer(len(cell.products[n][0])) for n in form.products if not form.merges(n)}
-        computed = form.products if form.start is None else form.products[1:]
-        self.operands = {name: self._buffer(cell.products[name][1]) for name in computed}
-        self.states = {name: self._buffer() for name in cell.states}
-        self.output = self._buffer() if form.lengths else self.states[cell.states[0]]
-        self._rows = self._of_every_step()
+        graphs = made(form, self.projected, self._lead[-1])
+        buffers = Buffers(self._over_time(graphs.saved), self._starts(), self._constants())
+        self.loop = Loop(form, graphs, self.products, buffers)
+        self.operands = _of_kind("operand", buffers.over_time)
+        self.states = _of_kind("new", buffers.over_time)
+        self.output = buffers.over_time.get("output", self.states[form.cell.states[0]])
 
     def forward(self) -> State:
         """Run all steps; return the state after the last, (batch, ..., hidden)."""
-        form = self.form
-        stages = [self._ready("forward", number, {}) for number in forward_stages(form)]
-        products = [self._step_of(name) for name in form.products]
-        starts = [] if form.start is None else self._columns(f"state:{form.start}")
-        operands = [self.operands[name].unbind(0) if name in self.operands else starts for name in form.products]
-        places = [self.place(name).unbind(0) for name in form.products]
-        behind = list(zip(products, operands, places, stages[len(stages) - len(products) :], strict=True))
-        first = stages[0] if len(stages) > len(products) else None
-        for t in range(self.time):
-            if first is not None:
-                first[0](*next(first[1]))
-            for product, operand, place, (call, rows) in behind:
-                result = product(operand[t], place[t])
-                if result is None:
-                    call(*next(rows))
-                else:
-                    call(*next(rows), result)
+        self.loop.forward(0, self.time)
         return {name: value[-1].clone().view_as(self.given.state[name]) for name, value in self.states.items()}
 
     def backward(self, d_output: Tensor, d_state: Mapping[str, Tensor]) -> Gradients:
@@ -82,43 +61,13 @@ class Tape:
             d_output: derivative by the output, (time, batch, ..., hidden).
             d_state: by the state after the last step, by name, (batch, ..., hidden).
         """
-        form, numbers = self.form, backward_stages(self.form)
         running = self._running(d_state)
-        later_results = form.products[numbers[-1] :]
-        results = {name: self._buffer(len(form.cell.products[name][0]), time=1)[0] for name in later_results}
-        pieces = {f"d_{piece}": v for name in later_results for piece, v in self._pieces(name, results[name]).items()}
-        more: dict[str, Rows] = {**running, **pieces, "d_output": self.flat(d_output, leading=1).contiguous().unbind(0)}
-        stages = [(number, *self._ready("backward", number, more, backwards=True)) for number in numbers]
-        firsts = None if form.start is None else self.place(form.products[0]).unbind(0)
-        later = [] if form.start is None else [torch.zeros_like(running[f"d_new:{form.start}"])]
-        for t in range(self.time - 1, -1, -1):
-            operands: list[Tensor] = []
-            for number, call, rows in stages:
-                call(*next(rows), *later, *operands)
-                if number != numbers[-1]:
-                    name = form.products[number - 1]
-                    operands.insert(0, self.products[name].back(results[name]))
-            if firsts is not None:
-                later = [self.products[form.products[0]].back(firsts[t])]
-        if form.start is not None:
-            running[f"d_new:{form.start}"] += later[0]
+        self.loop.backward(0, self.time, Derivatives(self.flat(d_output, leading=1).contiguous(), running))
         return Gradients(self, running)
-
-    def place(self, product: str) -> Tensor:
-        """Return where a product's results lie, for all steps, (time, rows, feeds * hidden)."""
-        if not self.form.merges(product):
-            return self.results[product]
-        feeds, _ = self.form.cell.products[product]
-        first, hidden = self.form.cell.gates.index(feeds[0]), self.form.hidden
-        return self.projected[..., first * hidden : (first + len(feeds)) * hidden]
 
     def flat(self, value: Tensor, leading: int = 0) -> Tensor:
         """Return (batch, height, width, units) as (rows, units); the leading axes stay."""
         return value.flatten(leading, leading + len(self._image)) if self._image else value
-
-    def _step_of(self, name: str) -> Callable[[Tensor, Tensor], Tensor | None]:
-        product = self.products[name]
-        return product.add if self.form.merges(name) else product.put
 
     def _projected(self) -> Tensor:
         """The input's share of all steps, (time, rows, gates * hidden)."""
@@ -133,50 +82,33 @@ class Tape:
             f"d_new:{name}": self.flat(d_state[name]).clone(memory_format=torch.contiguous_format)
             for name in self.form.cell.states
         }
-        return found | {f"d_{name}": torch.zeros_like(self._constant(name)) for name in self.form.learned_names}
+        constants = self.loop.buffers.constants
+        return found | {f"d_{name}": torch.zeros_like(constants[name]) for name in self.form.learned_names}
 
-    def _ready(
-        self, direction: str, number: int, more: Mapping[str, Rows], *, backwards: bool = False
-    ) -> tuple[Call, Iterator[tuple[Tensor, ...]]]:
-        """Return a stage's graph and, step by step, what it takes of the buffers."""
-        names, call = self._made.stage(direction, number)
-        order = slice(None, None, -1) if backwards else slice(None)
-        taken = [self._rows[name] if name in self._rows else more[name] for name in names]
-        columns = [repeat(rows) if isinstance(rows, Tensor) else rows[order] for rows in taken]
-        return call, zip(*columns, strict=False)  # some go on for ever
-
-    def _of_every_step(self) -> dict[str, Rows]:
-        """What the graphs take, by name: a tensor a step, or one for all steps."""
-        form, cell, conditions = self.form, self.form.cell, self.given.conditions
-        found: dict[str, Rows] = {}
-        shares = zip(cell.gates, self.projected.chunk(len(cell.gates), dim=-1), strict=True) if cell.gates else ()
-        found |= {f"share:{gate}": share.unbind(0) for gate, share in shares}
-        for name, value in self.results.items():
-            found |= {piece: part.unbind(0) for piece, part in self._pieces(name, value).items()}
-        found |= {f"operand:{name}": value.unbind(0) for name, value in self.operands.items()}
-        found |= {name: self._buffer().unbind(0) for name in self._made.saved}
-        for name, value in self.states.items():
-            rows = value.unbind(0)
-            found[f"new:{name}"] = rows
-            found[f"state:{name}"] = (self.flat(self.given.state[name]).contiguous(), *rows[:-1])
-        found |= {name: self._constant(name) for name in form.constant_names}
-        for name, kept in conditions.kept.items():
-            found[f"kept:{name}"] = self.flat(kept, leading=1).unbind(0) if form.drawn else kept
+    def _over_time(self, saved: Sequence[str]) -> dict[str, Tensor]:
+        """The buffers over time, by name, those that are given with what they are."""
+        form, products, conditions = self.form, self.form.cell.products, self.given.conditions
+        found = {"share": self.projected}
+        found |= {f"result:{n}": self._buffer(len(products[n][0])) for n in form.products if not form.merges(n)}
+        computed = form.products if form.start is None else form.products[1:]
+        found |= {f"operand:{name}": self._buffer(products[name][1]) for name in computed}
+        found |= {name: self._buffer() for name in (*(f"new:{state}" for state in form.cell.states), *saved)}
+        if form.drawn:
+            found |= {f"kept:{name}": self.flat(kept, leading=1) for name, kept in conditions.kept.items()}
         if conditions.lengths is not None:
-            found["valid"] = self._of_rows(conditions.lengths.valid).unbind(0)
-            found["output"] = self.output.unbind(0)
+            found |= {"valid": self._of_rows(conditions.lengths.valid), "output": self._buffer()}
         if conditions.resets is not None:
-            found["reset"] = self._of_rows(conditions.resets).unbind(0)
+            found["reset"] = self._of_rows(conditions.resets)
         return found
 
-    def _pieces(self, product: str, value: Tensor) -> dict[str, Tensor]:
-        """A product's results, (..., feeds * hidden), by piece."""
-        names = self.form.pieces(product)
-        return dict(zip(names, value.chunk(len(names), dim=-1), strict=True))
+    def _starts(self) -> dict[str, Tensor]:
+        return {name: self.flat(self.given.state[name]).contiguous() for name in self.form.cell.states}
 
-    def _of_rows(self, mask: Tensor) -> Tensor:
-        """A mask over time and batch as one over time and rows."""
-        return mask.repeat_interleave(math.prod(self._image), dim=1) if self._image else mask
+    def _constants(self) -> dict[str, Tensor]:
+        """What is the same at every step, by the graphs' names."""
+        found = {name: self._constant(name) for name in self.form.constant_names}
+        kept = {} if self.form.drawn else self.given.conditions.kept
+        return found | {f"kept:{name}": value for name, value in kept.items()}
 
     def _constant(self, name: str) -> Tensor:
         kind, _, of = name.partition(":")
@@ -189,13 +121,18 @@ class Tape:
             return self.flat(everywhere).contiguous()
         return (given.parameters if kind == "parameter" else given.part_bias)[of].contiguous()
 
-    def _columns(self, name: str) -> Sequence[Tensor]:
-        rows = self._rows[name]
-        assert not isinstance(rows, Tensor)
-        return rows
+    def _of_rows(self, mask: Tensor) -> Tensor:
+        """A mask over time and batch as one over time and rows."""
+        return mask.repeat_interleave(math.prod(self._image), dim=1) if self._image else mask
 
-    def _buffer(self, hiddens: int = 1, time: int | None = None) -> Tensor:
-        return self.projected.new_empty(self.time if time is None else time, *self._lead, hiddens * self.form.hidden)
+    def _buffer(self, hiddens: int = 1) -> Tensor:
+        return self.projected.new_empty(self.time, *self._lead, hiddens * self.form.hidden)
+
+
+def _of_kind(kind: str, buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those buffers whose name begins so, by what they are of."""
+    parts = ((name.partition(":"), value) for name, value in buffers.items())
+    return {of: value for (first, _, of), value in parts if first == kind}
 
 
 class Gradients:
@@ -235,7 +172,7 @@ class Gradients:
         tape, form = self._tape, self._tape.form
         found = []
         for name in tape.given.conditions.matrices:
-            d, product = tape.place(name), tape.products[name]
+            d, product = tape.loop.place(name), tape.products[name]
             if name in tape.operands:
                 found.append(product.weight_gradient(d, tape.operands[name]))
                 continue
@@ -252,7 +189,7 @@ class Gradients:
         for part in form.part_biases:
             product = next(name for name, (feeds, _) in form.cell.products.items() if part in feeds)
             place = form.cell.products[product][0].index(part)
-            piece = self._tape.place(product)[..., place * form.hidden : (place + 1) * form.hidden]
+            piece = self._tape.loop.place(product)[..., place * form.hidden : (place + 1) * form.hidden]
             found.append(_summed(piece).view_as(self._tape.given.part_bias[part]))
         return found
 
