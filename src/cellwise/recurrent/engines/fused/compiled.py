@@ -76,9 +76,9 @@ def wanted() -> bool:
 @cache
 def compiler_at_hand(device: str) -> bool:
     """Whether graphs can be compiled for a device; says once what is slower where they can't."""
-    missing = _missing() if device == "cpu" else None
+    missing = _missing_for_gpu() if device == "cuda" else _missing() if device == "cpu" else None
     if missing is not None:
-        _say(f"there is no {missing} here")
+        _say(f"there is no {missing} here", device)
     return missing is None
 
 
@@ -97,10 +97,26 @@ def _missing() -> str | None:
     return None if header.is_file() else f"{header}"
 
 
-def _say(why: str) -> None:
+def _missing_for_gpu() -> str | None:
+    """What inductor needs on a GPU and does not find."""
+    from torch.utils._triton import has_triton, has_triton_package
+
+    if not has_triton_package():
+        return "Triton"
+    return None if has_triton() else "GPU that Triton compiles for (NVIDIA's from capability 7.0 on)"
+
+
+_CURES = {
+    "cpu": "install g++ and Python's headers (Debian: g++ python3-dev)",
+    "cuda": "install Triton (pip install triton), gcc and Python's headers (Debian: gcc python3-dev)",
+}
+
+
+def _say(why: str, device: str) -> None:
+    cure = f"; {_CURES[device]} to make it faster" if device in _CURES else ""
     warnings.warn(
         f"nothing is compiled, because {why}: the fused engine runs operator by operator, about as fast as the "
-        "reference; install g++ and Python's headers (Debian: g++ python3-dev) to make it faster",
+        f"reference{cure}",
         stacklevel=2,
     )
 
@@ -122,7 +138,7 @@ def _compiled(of: Traced) -> Call:
         return _by_inductor(of)
     except Exception as error:  # whatever a compiler that is there but broken leads to
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        _say(f"the compiler failed ({lines[0][:120]})")
+        _say(f"the compiler failed ({lines[0][:120]})", _device(of))
         return of.graph
 
 
@@ -131,7 +147,7 @@ def _by_inductor(of: Traced) -> Call:
         warnings.simplefilter("ignore")  # inductor imports what torch itself has deprecated
         from torch._inductor import standalone_compile
 
-        if next(iter(of.graph.graph.nodes)).meta["val"].device.type == "cpu":
+        if _device(of) == "cpu":
             without_tanh(of.graph)
         examples = [node.meta["val"] for node in of.graph.graph.nodes if node.op == "placeholder"]
         # Symbols of the graph and of the examples must be those of one mode, and this is how it is told which.
@@ -140,3 +156,9 @@ def _by_inductor(of: Traced) -> Call:
         with torch._guards.tracing(context), torch._inductor.config.patch(compile_threads=1):
             artifact: Call = standalone_compile(of.graph, examples, dynamic_shapes="from_tracing_context")
     return artifact
+
+
+def _device(of: Traced) -> str:
+    """The kind of device that a graph's arguments lie on."""
+    kind: str = next(iter(of.graph.graph.nodes)).meta["val"].device.type
+    return kind

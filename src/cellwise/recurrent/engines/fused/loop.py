@@ -6,7 +6,7 @@ to memory can be recorded and done again (`recorded`). It may be run in parts, o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -16,7 +16,8 @@ from torch import Tensor
 from cellwise.recurrent.engines.fused.compiled import Call, Made
 from cellwise.recurrent.engines.fused.form import Form
 from cellwise.recurrent.engines.fused.graphs import backward_stages, forward_stages
-from cellwise.recurrent.engines.fused.products import Product
+from cellwise.recurrent.engines.fused.products import product_of
+from cellwise.recurrent.maps import LinearMap
 
 Rows = Sequence[Tensor] | Tensor
 """What a graph takes under one name: a tensor a step, or one for all."""
@@ -43,6 +44,14 @@ class Buffers:
         """How many steps there is room for."""
         return self.over_time["share"].shape[0]
 
+    def of_its_own(self, steps: int) -> Buffers:
+        """Return such buffers for so many steps, zeros."""
+        return Buffers(
+            {name: value.new_zeros(steps, *value.shape[1:]) for name, value in self.over_time.items()},
+            {name: value.new_zeros(value.shape) for name, value in self.starts.items()},
+            {name: value.new_zeros(value.shape) for name, value in self.constants.items()},
+        )
+
 
 @dataclass(frozen=True)
 class Derivatives:
@@ -64,13 +73,40 @@ class Loop:
     Args:
         form: of the steps.
         made: their graphs.
-        products: by name.
+        recurrent_map: of the products.
+        image: height and width, of a convolution.
+        matrices: by product.
         buffers: that the steps work on.
     """
 
-    def __init__(self, form: Form, made: Made, products: Mapping[str, Product], buffers: Buffers):
-        self.form, self.made, self.products, self.buffers = form, made, products, buffers
+    def __init__(
+        self,
+        form: Form,
+        made: Made,
+        recurrent_map: LinearMap,
+        image: tuple[int, ...],
+        matrices: Mapping[str, Tensor],
+        buffers: Buffers,
+    ):
+        self.form, self.made, self.buffers = form, made, buffers
+        self._map, self._image = recurrent_map, image
+        self.products = {name: product_of(recurrent_map, matrix, image) for name, matrix in matrices.items()}
         self._rows = self._of_every_step()
+
+    def of_its_own(self, steps: int) -> Loop:
+        """Return a loop of the same steps, so many of them, on buffers and weights of its own, which are zeros."""
+        # As they lie, because then the product works on this very memory, and not on a copy in another order.
+        matrices = {name: torch.zeros_like(product.weight) for name, product in self.products.items()}
+        return Loop(self.form, self.made, self._map, self._image, matrices, self.buffers.of_its_own(steps))
+
+    @property
+    def kind(self) -> Hashable:
+        """Two loops of one kind do the same on buffers of the same sizes, but for how many steps they have."""
+        buffers = self.buffers
+        sizes = [(name, value.shape[1:], value.dtype) for name, value in buffers.over_time.items()]
+        sizes += [(name, value.shape, value.dtype) for name, value in buffers.constants.items()]
+        sizes += [(name, product.weight.shape, product.weight.dtype) for name, product in self.products.items()]
+        return (self.made, self._map, self._image, *sizes)
 
     def forward(self, first: int, last: int) -> None:
         """Run steps `first` to `last` (excluded), after those before them."""

@@ -28,9 +28,15 @@ _TURNED = 500_000
 
 
 class Product(Protocol):
-    """A linear map with its weight: v -> weight v, plus a bias where one is given."""
+    """A linear map with its weight: v -> weight v, plus a bias where one is given.
+
+    Attributes:
+        arrival: how the results of steps come.
+        weight: as the products read it; where it lies in another order than what was given, a copy.
+    """
 
     arrival: Arrival
+    weight: Tensor
 
     def __call__(self, v: Tensor, bias: Tensor | None = None) -> Tensor:
         """Return (..., rows, out units) of v (..., rows, in units)."""
@@ -107,12 +113,12 @@ class _DenseProduct:
     arrival: Arrival = "written"
 
     def __init__(self, weight: Tensor):
-        self._weight = weight.detach()
-        self._turned = self._weight.t()
+        self.weight = weight.detach()
+        self._turned = self.weight.t()
         self._multiply = _inner if _has_inner(weight, _LARGE_FOR_ALL) else F.linear
 
     def __call__(self, v: Tensor, bias: Tensor | None = None) -> Tensor:
-        return self._multiply(v, self._weight, bias)
+        return self._multiply(v, self.weight, bias)
 
     def add(self, v: Tensor, place: Tensor) -> Tensor | None:
         place.addmm_(v, self._turned)
@@ -123,14 +129,14 @@ class _DenseProduct:
         return None
 
     def back(self, d: Tensor) -> Tensor:
-        return torch.mm(d, self._weight)
+        return torch.mm(d, self.weight)
 
     def back_all(self, d: Tensor) -> Tensor:
         return self._multiply(d, self._turned, None)
 
     def weight_gradient(self, d: Tensor, v: Tensor) -> Tensor:
         d, v = d.reshape(-1, d.shape[-1]), v.reshape(-1, v.shape[-1])
-        if self._weight.numel() < _TURNED:
+        if self.weight.is_cuda or self.weight.numel() < _TURNED:
             return d.t() @ v
         return self._multiply(v.t(), d.t(), None).t()
 
@@ -156,7 +162,7 @@ class _PackedProduct(_DenseProduct):
 
     def _of_steps(self, v: Tensor) -> Tensor:
         if self._packed is None:
-            self._packed = torch.ops.mkldnn._reorder_linear_weight(self._weight, v.shape[-2])
+            self._packed = torch.ops.mkldnn._reorder_linear_weight(self.weight, v.shape[-2])
         return self._packed
 
 
@@ -175,8 +181,8 @@ class _ReplicatedProduct:
     arrival: Arrival = "written"
 
     def __init__(self, weight: Tensor):
-        self._weight = weight.detach()
-        self._turned = self._weight.mT
+        self.weight = weight.detach()
+        self._turned = self.weight.mT
 
     def __call__(self, v: Tensor, bias: Tensor | None = None) -> Tensor:
         out = self._over_steps(v, self._turned)
@@ -191,13 +197,13 @@ class _ReplicatedProduct:
         return None
 
     def back(self, d: Tensor) -> Tensor:
-        return torch.bmm(d, self._weight)
+        return torch.bmm(d, self.weight)
 
     def back_all(self, d: Tensor) -> Tensor:
-        return self._over_steps(d, self._weight)
+        return self._over_steps(d, self.weight)
 
     def weight_gradient(self, d: Tensor, v: Tensor) -> Tensor:
-        total = torch.zeros_like(self._weight)
+        total = torch.zeros_like(self.weight)
         for d_t, v_t in zip(d.unbind(0), v.unbind(0), strict=True):
             total.baddbmm_(d_t.mT, v_t)
         return total
@@ -220,12 +226,12 @@ class _ConvolutionProduct:
     arrival: Arrival = "alone"
 
     def __init__(self, weight: Tensor, image: tuple[int, ...]):
-        self._weight, self._image = weight.detach().contiguous(memory_format=torch.channels_last), image
+        self.weight, self._image = weight.detach().contiguous(memory_format=torch.channels_last), image
         size = weight.shape[-1]
         self._before, self._after = (size - 1) // 2, size // 2
 
     def __call__(self, v: Tensor, bias: Tensor | None = None) -> Tensor:
-        out = F.conv2d(self._padded(self._images(v)), self._weight, bias, padding=self._padding)
+        out = F.conv2d(self._padded(self._images(v)), self.weight, bias, padding=self._padding)
         return _rows(out, v.shape[:-1])
 
     def add(self, v: Tensor, place: Tensor) -> Tensor | None:
@@ -239,7 +245,7 @@ class _ConvolutionProduct:
         more = 0 if self._before == self._after else self._before + self._after
         height, width = images.shape[-2] + more, images.shape[-1] + more
         # Only the shape of the input counts: the derivative of a linear map does not depend on where it is taken.
-        shape = (images.shape[0], self._weight.shape[1], height, width)
+        shape = (images.shape[0], self.weight.shape[1], height, width)
         like = torch.empty(shape, dtype=d.dtype, device=d.device, memory_format=torch.channels_last)
         gradient = self._differentiated(images, like, by_input=True)
         if more:
@@ -269,7 +275,7 @@ class _ConvolutionProduct:
         mask = [by_input, not by_input, False]
         ones, zeros, padding = [1, 1], [0, 0], [self._padding] * 2
         gradients = torch.ops.aten.convolution_backward(
-            d, images, self._weight, None, ones, padding, ones, False, zeros, 1, mask
+            d, images, self.weight, None, ones, padding, ones, False, zeros, 1, mask
         )
         found: Tensor = gradients[0 if by_input else 1]
         return found
@@ -284,7 +290,7 @@ class _AddingConvolution(_ConvolutionProduct):
         ones, padding = [1, 1], [self._padding] * 2
         images = self._padded(self._images(v))
         torch.ops.mkldnn._convolution_pointwise_.binary(
-            self._images(place), images, self._weight, None, padding, ones, ones, 1, "add", 1.0, None, [], None
+            self._images(place), images, self.weight, None, padding, ones, ones, 1, "add", 1.0, None, [], None
         )
         return None
 

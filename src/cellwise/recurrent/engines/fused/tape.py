@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from cellwise.cells.contract import State
+from cellwise.recurrent.engines.fused import recorded
 from cellwise.recurrent.engines.fused.compiled import made
 from cellwise.recurrent.engines.fused.form import Form
 from cellwise.recurrent.engines.fused.given import Given
 from cellwise.recurrent.engines.fused.loop import Buffers, Derivatives, Loop
 from cellwise.recurrent.engines.fused.products import product_of
+from cellwise.recurrent.engines.fused.tracing import sum_dtype
 
 
 class Tape:
@@ -38,20 +40,18 @@ class Tape:
         self.time = given.x.shape[0]
         self._image = tuple(given.x.shape[2:-1]) if given.recurrent_map.spatial_axes else ()
         self._lead = self.flat(given.x[0]).shape[:-1]
-        maps, image = given.conditions.matrices.items(), self._image
-        self.products = {name: product_of(given.recurrent_map, matrix, image) for name, matrix in maps}
-        self.input = product_of(given.input_map, given.input_weight, image)
+        self.input = product_of(given.input_map, given.input_weight, self._image)
         self.projected = self._projected()
         graphs = made(form, self.projected, self._lead[-1])
         buffers = Buffers(self._over_time(graphs.saved), self._starts(), self._constants())
-        self.loop = Loop(form, graphs, self.products, buffers)
+        self.loop = Loop(form, graphs, given.recurrent_map, self._image, given.conditions.matrices, buffers)
         self.operands = _of_kind("operand", buffers.over_time)
         self.states = _of_kind("new", buffers.over_time)
         self.output = buffers.over_time.get("output", self.states[form.cell.states[0]])
 
     def forward(self) -> State:
         """Run all steps; return the state after the last, (batch, ..., hidden)."""
-        self.loop.forward(0, self.time)
+        recorded.run(self.loop)
         return {name: value[-1].clone().view_as(self.given.state[name]) for name, value in self.states.items()}
 
     def backward(self, d_output: Tensor, d_state: Mapping[str, Tensor]) -> Gradients:
@@ -62,7 +62,7 @@ class Tape:
             d_state: by the state after the last step, by name, (batch, ..., hidden).
         """
         running = self._running(d_state)
-        self.loop.backward(0, self.time, Derivatives(self.flat(d_output, leading=1).contiguous(), running))
+        recorded.run(self.loop, Derivatives(self.flat(d_output, leading=1).contiguous(), running))
         return Gradients(self, running)
 
     def flat(self, value: Tensor, leading: int = 0) -> Tensor:
@@ -82,8 +82,8 @@ class Tape:
             f"d_new:{name}": self.flat(d_state[name]).clone(memory_format=torch.contiguous_format)
             for name in self.form.cell.states
         }
-        constants = self.loop.buffers.constants
-        return found | {f"d_{name}": torch.zeros_like(constants[name]) for name in self.form.learned_names}
+        constants, dtype = self.loop.buffers.constants, sum_dtype(self.projected.dtype)
+        return found | {f"d_{name}": torch.zeros_like(constants[name], dtype=dtype) for name in self.form.learned_names}
 
     def _over_time(self, saved: Sequence[str]) -> dict[str, Tensor]:
         """The buffers over time, by name, those that are given with what they are."""
@@ -172,7 +172,7 @@ class Gradients:
         tape, form = self._tape, self._tape.form
         found = []
         for name in tape.given.conditions.matrices:
-            d, product = tape.loop.place(name), tape.products[name]
+            d, product = tape.loop.place(name), tape.loop.products[name]
             if name in tape.operands:
                 found.append(product.weight_gradient(d, tape.operands[name]))
                 continue
@@ -199,7 +199,7 @@ class Gradients:
         for name in self._tape.form.learned_names:
             kind, _, of = name.partition(":")
             like = given.parameters[of] if kind == "parameter" else given.conditions.fresh[of]
-            found.append(self._running[f"d_{name}"].view_as(like))
+            found.append(self._running[f"d_{name}"].to(like.dtype).view_as(like))
         return found
 
     def _by_gate(self) -> dict[str, Tensor]:

@@ -92,6 +92,8 @@ def example(form: Form, name: str, like: Tensor, rows: int) -> Tensor:
         first = names.index(one) * form.hidden
         return empty(len(names))[..., first : first + form.hidden]
 
+    if kind in ("d_parameter", "d_fresh"):
+        like = like.to(sum_dtype(like.dtype))
     if kind in _CONSTANTS:
         return like.new_empty((form.replicas, 1, form.hidden) if form.replicas else form.hidden)
     if kind in ("valid", "reset"):
@@ -106,6 +108,11 @@ def example(form: Form, name: str, like: Tensor, rows: int) -> Tensor:
         )
         return piece(pieces, name.removeprefix("d_"))
     return empty(_hiddens(form, kind, of))
+
+
+def sum_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the dtype of sums over steps: added to one by one, a sum in 8 or 11 bits would soon stand still."""
+    return torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
 
 
 def _hiddens(form: Form, kind: str, of: str) -> int:
