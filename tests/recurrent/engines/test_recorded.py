@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from cellwise.cells.registry import build_cell
-from cellwise.recurrent.engines.fused import recorded, replayed
+from cellwise.recurrent.engines.fused import compiled, recorded, replayed
 from cellwise.recurrent.engines.fused.compiled import compiling
 from cellwise.recurrent.engines.fused.cuda_graphs import CudaGraphs
 from cellwise.recurrent.engines.fused.recorded import recording
@@ -252,9 +252,25 @@ def test_graphs_are_recorded_on_a_gpu_alone_and_never_within_a_capture(monkeypat
     assert recorded.where_of_use(torch.device("cuda", 0)) is None
 
 
+def test_calls_of_one_graph_but_other_sizes_are_of_other_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(1)
+    dense = lstm()
+    images = ConvRecurrent("lstm", INPUT, HIDDEN, 3, engine="fused").double()
+    # Graphs for any number of rows, as compiled ones are, but not compiled.
+    monkeypatch.setattr(compiled, "_compiled", lambda graph: graph.graph)
+    calls = [(dense, (batch, INPUT)) for batch in (3, 4)]
+    calls += [(images, (2, INPUT, *image)) for image in ((3, 2), (2, 3))]  # as many pixels
+    inputs = [(layer, numbers(TIME, *sizes, dtype=torch.float64)) for layer, sizes in calls]
+    with compiling(True), recording(None):
+        expected = {f"call {n}": layer(x)[0].detach() for n, (layer, x) in enumerate(inputs)}
+    with compiling(True), recording(StandIn):
+        found = {f"call {n}": layer(x)[0].detach() for n, (layer, x) in enumerate(inputs)}
+    assert_all_close("sizes", found, expected, 1e-12)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_short_numbers_lose_no_more_than_in_the_reference(dtype: torch.dtype) -> None:
-    """Over 300 steps, the sum for the peepholes would stand still in 8 bits."""
+def test_short_numbers_lose_less_than_in_the_reference(dtype: torch.dtype) -> None:
+    """In the reference the gradients of 300 steps are added up in the layer's dtype, the smaller they get the worse."""
 
     def gradients(engine: str, dtype: torch.dtype) -> dict[str, Tensor]:
         torch.manual_seed(1)
@@ -268,4 +284,5 @@ def test_short_numbers_lose_no_more_than_in_the_reference(dtype: torch.dtype) ->
         fused = gradients("fused", dtype)
     reference = gradients("reference", dtype)
     for name, value in exact.items():
-        assert (fused[name] - value).norm() <= 1.5 * (reference[name] - value).norm() + 1e-2 * value.norm(), name
+        ours, theirs = ((found[name] - value).norm().item() for found in (fused, reference))
+        assert ours <= theirs * (0.5 if "extra" in name else 1.1), name

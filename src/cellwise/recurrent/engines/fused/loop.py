@@ -95,7 +95,6 @@ class Loop:
 
     def of_its_own(self, steps: int) -> Loop:
         """Return a loop of the same steps, so many of them, on buffers and weights of its own, which are zeros."""
-        # As they lie, because then the product works on this very memory, and not on a copy in another order.
         matrices = {name: torch.zeros_like(product.weight) for name, product in self.products.items()}
         return Loop(self.form, self.made, self._map, self._image, matrices, self.buffers.of_its_own(steps))
 
