@@ -17,7 +17,9 @@ from cellwise.cells.registry import build_cell
 from cellwise.recurrent.engines.fused import compiled, recorded, replayed
 from cellwise.recurrent.engines.fused.compiled import compiling
 from cellwise.recurrent.engines.fused.cuda_graphs import CudaGraphs
+from cellwise.recurrent.engines.fused.form import Form
 from cellwise.recurrent.engines.fused.recorded import recording
+from cellwise.recurrent.engines.fused.tracing import traced
 from cellwise.recurrent.layer import ConvRecurrent, Recurrent
 from cellwise.recurrent.replicas import Replicas
 from cellwise.testing.layers import assert_all_close, numbers
@@ -172,7 +174,7 @@ def lstm(**options: Any) -> Recurrent:
 
 
 def run(layer: Recurrent, time: int = TIME, batch: int = BATCH) -> Tensor:
-    output, _ = layer(numbers(time, batch, INPUT, dtype=torch.float64))
+    output: Tensor = layer(numbers(time, batch, INPUT, dtype=torch.float64))[0]
     return output.detach()
 
 
@@ -258,7 +260,7 @@ def test_calls_of_one_graph_but_other_sizes_are_of_other_kinds(monkeypatch: pyte
     images = ConvRecurrent("lstm", INPUT, HIDDEN, 3, engine="fused").double()
     # Graphs for any number of rows, as compiled ones are, but not compiled.
     monkeypatch.setattr(compiled, "_compiled", lambda graph: graph.graph)
-    calls = [(dense, (batch, INPUT)) for batch in (3, 4)]
+    calls: list[tuple[Any, tuple[int, ...]]] = [(dense, (batch, INPUT)) for batch in (3, 4)]
     calls += [(images, (2, INPUT, *image)) for image in ((3, 2), (2, 3))]  # as many pixels
     inputs = [(layer, numbers(TIME, *sizes, dtype=torch.float64)) for layer, sizes in calls]
     with compiling(True), recording(None):
@@ -286,3 +288,16 @@ def test_short_numbers_lose_less_than_in_the_reference(dtype: torch.dtype) -> No
     for name, value in exact.items():
         ours, theirs = ((found[name] - value).norm().item() for found in (fused, reference))
         assert ours <= theirs * (0.5 if "extra" in name else 1.1), name
+
+
+def test_the_way_back_writes_no_zeros() -> None:
+    """The step of an LSTM reads h through its product alone; on a GPU, to write so each step is a launch of its own."""
+    cell = build_cell("lstm")
+    form = Form(
+        cell, HIDDEN, (), (), (), (), drawn=False, lengths=False, resets=False, start="h", arrivals=("written",)
+    )
+    found = traced(form, torch.empty(0), None).backward[1]
+    nodes = [*found.graph.graph.nodes]
+    given = dict(zip((node for node in nodes if node.op == "placeholder"), (*found.names, *found.late), strict=True))
+    written = {given[node.args[0]] for node in nodes if node.target is torch.ops.aten.copy_.default}
+    assert written == {"d_new:c", *(f"share:{gate}" for gate in cell.gates)}

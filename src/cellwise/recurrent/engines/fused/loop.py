@@ -147,7 +147,10 @@ class Loop:
         turned = slice(last - 1, first - 1 if first else None, -1)
         stages = [(number, *self._ready("backward", number, more, turned)) for number in numbers]
         firsts = None if form.start is None else self.place(form.products[0]).unbind(0)
-        later = [] if form.start is None else [torch.zeros_like(running[f"d_new:{form.start}"])]
+        later: list[Tensor] = []
+        if form.start is not None:  # all of it comes this way, so that `d_new` stays zeros where the step reads none
+            later = [running[f"d_new:{form.start}"].clone()]
+            running[f"d_new:{form.start}"].zero_()
         for t in range(last - 1, first - 1, -1):
             operands: list[Tensor] = []
             for number, call, rows in stages:

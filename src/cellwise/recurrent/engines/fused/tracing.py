@@ -19,6 +19,9 @@ from cellwise.recurrent.engines.fused.graphs import Stage, backward, backward_st
 _ROWS = 32
 """How many rows, or few more, a graph is traced with: never the batch seen first, which code and bits would follow."""
 
+_aten = torch.ops.aten
+_ZEROS = (_aten.zeros_like.default, _aten.zeros.default, _aten.new_zeros.default)
+
 _CONSTANTS = ("parameter", "part_bias", "d_parameter")
 
 
@@ -64,7 +67,9 @@ def traced(form: Form, like: Tensor, rows: int | None) -> Graphs:
 
     def trace(stage: Stage) -> Traced:
         examples = [example(form, name, like, some) for name in (*stage.names, *stage.late)]
-        return Traced([*stage.names], stage.late, _graph(stage, examples, any_rows=rows is None))
+        found = Traced([*stage.names], stage.late, _graph(stage, examples, any_rows=rows is None))
+        _leave_zeros(found, f"d_new:{form.start}")
+        return found
 
     return Graphs(
         {number: trace(forward(form, number)) for number in forward_stages(form)},
@@ -140,6 +145,17 @@ def _graph(stage: Stage, examples: Sequence[Tensor], *, any_rows: bool) -> Graph
     graph.graph.eliminate_dead_code()
     graph.recompile()
     return graph
+
+
+def _leave_zeros(traced: Traced, name: str) -> None:
+    """Let a graph not write zeros where there are zeros: on a GPU that would be a launch of its own."""
+    nodes = traced.graph.graph.nodes
+    places = dict(zip((node for node in nodes if node.op == "placeholder"), traced.names, strict=False))
+    for node in list(nodes):
+        if node.target is _aten.copy_.default and places.get(node.args[0]) == name and node.args[1].target in _ZEROS:
+            traced.graph.graph.erase_node(node)
+    traced.graph.graph.eliminate_dead_code()
+    traced.graph.recompile()
 
 
 def _rows_axis(name: str, value: Tensor) -> int | None:
