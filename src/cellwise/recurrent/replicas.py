@@ -143,7 +143,9 @@ def _check(layers: Sequence[Recurrent]) -> None:
             raise CellwiseError(f"layers with {option} can't run as replicas; leave it out, or run them one by one")
     for layer in layers[1:]:
         if _what(layer) != _what(first):
-            raise CellwiseError(f"replicas must be alike: {layer} differs from {first}, or in its options")
+            one, other = first.extra_repr(), layer.extra_repr()
+            options = "" if one != other else " in its options"
+            raise CellwiseError(f"replicas must be alike: Recurrent({other}) differs from Recurrent({one}){options}")
 
 
 def _what(layer: Recurrent) -> tuple[Any, ...]:
