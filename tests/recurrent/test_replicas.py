@@ -104,5 +104,5 @@ def test_what_can_not_run_at_once_is_said() -> None:
         Replicas(some("lstm", weight_drop=0.1))
     with pytest.raises(ValueError, match=r"\(time, replicas, batch, input\) with 3 replicas"):
         Replicas(some("lstm"))(numbers(TIME, 2, BATCH, INPUT))
-    with pytest.raises(ValueError, match=r"for replicas and rows \(3, 2\), not \(5,\)"):
+    with pytest.raises(ValueError, match=r"for replicas and rows \(3, 2\), or for rows \(2,\), not \(5,\)"):
         Replicas(some("lstm"))(numbers(TIME, BATCH, INPUT), None, torch.ones(5, dtype=torch.int64))

@@ -105,12 +105,14 @@ def _of_all(value: Any, axis: int, rows: tuple[int, int]) -> Tensor | None:
     if value is None:
         return None
     given = torch.as_tensor(value)
-    if given.dim() == axis + 1:
-        given = given.unsqueeze(axis).expand(*given.shape[:axis], *rows)
-    if tuple(given.shape[axis:]) != rows:
+    once = given.dim() == axis + 1
+    if tuple(given.shape[axis:]) != (rows[1:] if once else rows):
         raise ValueError(
-            f"lengths and resets must be given for replicas and rows {rows}, not {tuple(given.shape[axis:])}"
+            f"lengths and resets must be given for replicas and rows {rows}, or for rows {rows[1:]}, not "
+            f"{tuple(given.shape[axis:])}"
         )
+    if once:
+        given = given.unsqueeze(axis).expand(*given.shape[:axis], *rows)
     return given.flatten(axis, axis + 1)
 
 

@@ -14,11 +14,11 @@ from cellwise.errors import CellwiseError
 from cellwise.recurrent.engines.fused import compiled, products
 from cellwise.recurrent.engines.fused.compiled import compiling
 from cellwise.recurrent.engines.fused.cut import look_at
-from cellwise.recurrent.engines.fused.form import Form
+from cellwise.recurrent.engines.fused.form import Arrival, Form
 from cellwise.recurrent.engines.fused.saving import save
 from cellwise.recurrent.engines.fused.tangent import without_tanh
 from cellwise.recurrent.engines.fused.tape import Tape
-from cellwise.recurrent.engines.fused.tracing import Graphs, traced
+from cellwise.recurrent.engines.fused.tracing import Graphs, Traced, traced
 from cellwise.recurrent.layer import ConvRecurrent, Recurrent
 from cellwise.recurrent.maps import Convolution, Dense, ReplicatedDense
 from cellwise.testing.layers import assert_all_close, numbers
@@ -35,7 +35,7 @@ def form_of(name: str, **options: Any) -> Form:
     seen = look_at(cell)
     assert seen is not None
     plain: dict[str, Any] = {"masked": (), "kept": (), "drawn": False, "lengths": False, "resets": False}
-    written = ("written",) * len(cell.products)
+    written: tuple[Arrival, ...] = ("written",) * len(cell.products)
     return Form(
         cell, 4, tuple(cell.extras), cell.part_biases, **plain, direct=seen.direct, start=seen.start, arrivals=written
     )
@@ -114,8 +114,13 @@ def rational(x: Tensor) -> Tensor:
 class TestRows:
     def test_one_compilation_does_for_every_batch_but_one_row(self, monkeypatch: pytest.MonkeyPatch) -> None:
         made: list[Any] = []
+
+        def compiles(of: Traced) -> Any:
+            made.append(of)
+            return of.graph
+
         monkeypatch.setattr(compiled, "_made", {})
-        monkeypatch.setattr(compiled, "_compiled", lambda of: made.append(of) or of.graph)
+        monkeypatch.setattr(compiled, "_compiled", compiles)
         fused, reference = (Recurrent("gru", 3, 32, engine=name, reset="before") for name in ("fused", "reference"))
         reference.load_state_dict(fused.state_dict())
         with compiling(True):
