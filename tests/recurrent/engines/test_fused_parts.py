@@ -35,9 +35,16 @@ def form_of(name: str, **options: Any) -> Form:
     seen = look_at(cell)
     assert seen is not None
     plain: dict[str, Any] = {"masked": (), "kept": (), "drawn": False, "lengths": False, "resets": False}
-    written: tuple[Arrival, ...] = ("written",) * len(cell.products)
+    written: Arrival = "written"
     return Form(
-        cell, 4, tuple(cell.extras), cell.part_biases, **plain, direct=seen.direct, start=seen.start, arrivals=written
+        cell,
+        4,
+        tuple(cell.extras),
+        cell.part_biases,
+        **plain,
+        direct=seen.direct,
+        start=seen.start,
+        arrivals=(written,) * len(cell.products),
     )
 
 
