@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cellwise.recurrent.maps import Convolution, Dense, LinearMap
+from cellwise.recurrent.maps import Convolution, Dense, LinearMap, of_no_input
 
 
 class Product(Protocol):
@@ -34,6 +34,8 @@ class Product(Protocol):
 
 def product_of(map_: LinearMap, weight: Tensor) -> Product | None:
     """Return a map's product with a weight; None for a map that is not known here."""
+    if known(map_) and not weight.shape[1]:
+        return _NoProduct(weight)
     if isinstance(map_, Dense):
         return _DenseProduct(weight)
     return _ConvolutionProduct(weight) if isinstance(map_, Convolution) else None
@@ -48,6 +50,22 @@ def _has_inner_product(like: Tensor) -> bool:
     """Whether oneDNN's inner product is at hand for a tensor."""
     there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     return there and like.device.type == "cpu" and like.dtype == torch.float32
+
+
+class _NoProduct:
+    """The map of an input without features."""
+
+    def __init__(self, weight: Tensor):
+        self._weight = weight.detach()
+
+    def __call__(self, v: Tensor, bias: Tensor | None = None) -> Tensor:
+        return of_no_input(v, self._weight, bias)
+
+    def back(self, d: Tensor) -> Tensor:
+        return d.new_empty(*d.shape[:-1], 0)
+
+    def weight_gradient(self, d: Tensor, v: Tensor) -> Tensor:
+        return torch.zeros_like(self._weight)
 
 
 class _DenseProduct:
