@@ -36,6 +36,7 @@ class Shape(NamedTuple):
         kernel_size: side of the input's map on images; 1 for a dense one.
         recurrent_kernel_size: of the recurrent maps.
         places: pixels at which a layer computes; 1 for vectors.
+        plain: the layers are no recurrent ones: one map and one bias a unit each, whatever the cell is.
     """
 
     input_size: int
@@ -51,6 +52,7 @@ class Shape(NamedTuple):
     kernel_size: int = 1
     recurrent_kernel_size: int = 1
     places: int = 1
+    plain: bool = False
 
     def units(self, hidden_size: int) -> int:
         """Return the units of a layer in one direction, for a network's hidden size."""
@@ -203,6 +205,8 @@ def recurrent_flops(cell: Cell, input_size: int, hidden_size: int, num_layers: i
 
 
 def _parameters(cell: Cell, shape: Shape, hidden_size: int) -> int:
+    if shape.plain:
+        return _weights(cell, shape, hidden_size) + shape.num_layers * shape.units(hidden_size)
     vectors = len(cell.extras)
     if shape.bias:
         vectors += len(cell.gates) + len(cell.part_biases)
@@ -223,12 +227,13 @@ def _flops(cell: Cell, shape: Shape, hidden_size: int) -> int:
 def _weights(cell: Cell, shape: Shape, hidden_size: int) -> int:
     """Entries of all matrices and kernels; an antisymmetric one is stored and multiplied in full."""
     hidden_size = shape.units(hidden_size)
-    blocks = sum(len(feeds) * width for feeds, width in cell.products.values())
+    blocks = 0 if shape.plain else sum(len(feeds) * width for feeds, width in cell.products.values())
     recurrent = blocks * (hidden_size * shape.recurrent_kernel_size) ** 2
     total = 0
     for layer in range(shape.num_layers):
         in_units = hidden_size * shape.directions if layer else 0
         in_units += shape.input_size if layer == 0 or shape.skip else 0
-        mapped = len(cell.gates) - (len(cell.raw) if in_units == hidden_size else 0)
+        raw = len(cell.raw) if in_units == hidden_size else 0
+        mapped = 1 if shape.plain else len(cell.gates) - raw
         total += mapped * hidden_size * in_units * shape.kernel_size**2 + recurrent
     return shape.directions * total

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cellwise.tasks.contract import Task
     from cellwise.tasks.objective import Objective
 
-TASKS = ("language", "memory")
+TASKS = ("language", "memory", "nowcasting")
 
 
 def read_task(config: Mapping[str, Any]) -> Any:

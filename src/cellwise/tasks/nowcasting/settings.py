@@ -1,0 +1,115 @@
+"""The settings of nowcasting, checked without importing torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cellwise.budget import Shape
+from cellwise.errors import CellwiseError
+from cellwise.settings import bounded, parse
+from cellwise.tasks.nowcasting import network_settings
+from cellwise.tasks.nowcasting.data_settings import DataSettings, MovingDigits, MovingMnist, Radar, read_data
+from cellwise.tasks.nowcasting.network_settings import ForecasterSettings, read_network
+from cellwise.tasks.objective import Objective
+
+LossName = Literal["cross_entropy", "mse", "mae", "balanced_mse", "balanced_mae", "balanced"]
+
+
+@dataclass(frozen=True)
+class NowcastingKeys:
+    """The task's own keys; see conf/task/nowcasting.yaml."""
+
+    name: str = "nowcasting"
+    loss: Literal["auto", "cross_entropy", "mse", "mae", "balanced_mse", "balanced_mae", "balanced"] = "auto"
+    objective: Literal["auto", "mse_pixel", "csi"] = "auto"
+    batch_size: int = bounded(16, minimum=1)
+    eval_batch_size: int = bounded(50, minimum=1)
+
+
+@dataclass(frozen=True)
+class NowcastingSettings:
+    """Everything about a nowcasting run but cell, optimiser and trainer.
+
+    Attributes:
+        task: loss, objective and batches, nothing left to `auto`.
+        data: where frames come from.
+        network: around the cell.
+        seed: the run's, of the order and the crops that training sees.
+        data_dir: where data sets lie.
+    """
+
+    task: NowcastingKeys
+    data: DataSettings
+    network: ForecasterSettings
+    seed: int
+    data_dir: str | None
+
+
+def read(config: Mapping[str, Any]) -> NowcastingSettings:
+    """Return the checked settings of a resolved configuration.
+
+    Raises:
+        CellwiseError: an unknown key, a value that is not allowed, settings that do not fit each other.
+    """
+    data = read_data(config["data"])
+    return NowcastingSettings(
+        task=_keys(config, data),
+        data=data,
+        network=read_network(config["network"], frame_size(data)),
+        seed=config["seed"],
+        data_dir=config.get("data_dir"),
+    )
+
+
+def objective(config: Mapping[str, Any]) -> Objective:
+    """Return what the task is judged by; see `cellwise.tasks`.
+
+    Raises:
+        CellwiseError: an unknown key or a value that is not allowed.
+    """
+    return objective_of(_keys(config, read_data(config["data"])))
+
+
+def recurrent_shapes(config: Mapping[str, Any], hidden_size: int) -> list[Shape]:
+    """Return the cost-deciding sizes of the network's recurrent layers, or of a cnn's; see `cellwise.tasks`.
+
+    Raises:
+        CellwiseError: an unknown key or a value that is not allowed.
+    """
+    data = read_data(config["data"])
+    network = parse(ForecasterSettings, {**config["network"], "hidden_size": hidden_size}, "network")
+    return network_settings.recurrent_shapes(network, frame_size(data), data.in_steps)
+
+
+def frame_size(data: DataSettings) -> int:
+    """Return height and width, in pixels, of the frames that training sees."""
+    return data.crop if isinstance(data, Radar) else data.size
+
+
+def shows_rain(data: DataSettings) -> bool:
+    """Whether frames are rain rates in mm/h, not pixels."""
+    return not isinstance(data, MovingDigits | MovingMnist)
+
+
+def objective_of(keys: NowcastingKeys) -> Objective:
+    """Return what a run is judged by, of keys of which nothing is left to `auto`."""
+    return Objective("mse_pixel", "min", "")
+
+
+def _keys(config: Mapping[str, Any], data: DataSettings) -> NowcastingKeys:
+    keys = parse(NowcastingKeys, config["task"], "task")
+    rain = shows_rain(data)
+    if not rain and keys.loss.startswith("balanced"):
+        raise CellwiseError(
+            f"task.loss={keys.loss} weighs rain, and data={data.name} shows none; allowed: cross_entropy, mse, mae"
+        )
+    loss = keys.loss if keys.loss != "auto" else "balanced" if rain else "cross_entropy"
+    return dataclasses.replace(keys, loss=loss)
+
+
+def pin(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data's configuration."""
+    return dict(data)

@@ -1,0 +1,122 @@
+"""Precipitation nowcasting as a task: from the last frames of a radar, or of moving digits, the next ones.
+
+Protocol of Shi et al. 2015, arXiv 1506.04214: the network sees `in_steps` frames and forecasts `lead_steps`. It is
+scored in the data's own unit, on observed pixels alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cellwise.cells.contract import Cell
+from cellwise.data.loader import SequentialLoader
+from cellwise.data.shuffled import Batches, ShuffledLoader
+from cellwise.recurrent.layer import ConvRecurrent, Recurrent
+from cellwise.records.schema import View
+from cellwise.tasks.contract import Learned, Probed, Scores, Split, Task
+from cellwise.tasks.nowcasting.data_settings import build_sequences
+from cellwise.tasks.nowcasting.frames import Batch, Sequences
+from cellwise.tasks.nowcasting.losses import activated, lost
+from cellwise.tasks.nowcasting.network import Forecaster, build_network
+from cellwise.tasks.nowcasting.scores import FrameScores
+from cellwise.tasks.nowcasting.settings import NowcastingSettings, frame_size, objective_of
+
+_PROBED_SEQUENCES = 4
+
+
+def build(settings: NowcastingSettings) -> NowcastingTask:
+    """Return the task with its frames at hand.
+
+    Raises:
+        CellwiseError: data that are missing, altered or too few.
+    """
+    return NowcastingTask(settings, build_sequences(settings.data, settings.seed, settings.data_dir))
+
+
+class NowcastingTask(Task):
+    """Nowcasting on one source of frames.
+
+    Args:
+        settings: checked.
+        sequences: of each split.
+    """
+
+    name = "nowcasting"
+    examples = "frames"
+
+    def __init__(self, settings: NowcastingSettings, sequences: Mapping[Split, Sequences]):
+        self.settings, self.sequences = settings, sequences
+        self.field = sequences["train"].field
+        self.objective = objective_of(settings.task)
+        self.checksums = {f"{settings.data.name}/{split}": sequences[split].sha256() for split in get_args(Split)}
+        self.remarks = tuple(dict.fromkeys(line for split in get_args(Split) for line in sequences[split].remarks))
+
+    def network(self, cell: Cell, engine: str) -> Forecaster:
+        """Return a new network, around a cell but for a cnn."""
+        data = self.settings.data
+        return build_network(
+            cell,
+            self.settings.network,
+            frame=frame_size(data),
+            in_steps=data.in_steps,
+            lead=data.lead_steps,
+            engine=engine,
+        )
+
+    def recurrent_layers(self, network: nn.Module) -> Sequence[Recurrent | ConvRecurrent]:
+        """Return the encoder's layers, then the forecaster's; a cnn has none."""
+        assert isinstance(network, Forecaster)
+        return network.recurrent_layers()
+
+    def loader(self, split: Split) -> SequentialLoader[Batch]:
+        """Return the batches of a split: train in a new order each epoch, and anew where it is drawn."""
+        task, sequences = self.settings.task, self.sequences[split]
+        if split == "train":
+            return ShuffledLoader(sequences, task.batch_size, self.settings.seed, endless=True)
+        return SequentialLoader(Batches(sequences, task.eval_batch_size))
+
+    def learn(self, network: nn.Module, batch: Batch, state: None) -> Learned:
+        """Return the loss of one batch: the mean over observed pixels."""
+        inputs, observed, *_ = batch
+        name = self.settings.task.loss
+        found = lost(name, network(inputs), observed, self.field)
+        count, frames = found.count, (len(inputs) + len(observed)) * inputs.shape[1]
+        logged = (found.of_pixel.detach().double().sum(), max(count, 1))
+        return Learned(found.of_pixel.sum() / max(count, 1), {f"{name}_pixel": logged}, frames, None, count)
+
+    def forecast(self, network: nn.Module, inputs: Tensor) -> Tensor:
+        """Return what a network forecasts, in the data's unit, (lead, batch, 1, height, width)."""
+        return self.field.to_unit(activated(self.settings.task.loss, network(inputs)))
+
+    def probed(self) -> Probed:
+        """Return the first sequences of validation; few, because each pixel is a row of the cell."""
+        valid = self.sequences["valid"]
+        return Probed(valid[np.arange(min(len(valid), _PROBED_SEQUENCES))])
+
+    def last_loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Return the loss of each sequence's last frame, (batch,)."""
+        inputs, observed, *_ = batch
+        found = lost(self.settings.task.loss, network(inputs)[-1:], observed[-1:], self.field)
+        pixels = found.observed.flatten(2).sum(-1)[0]
+        return found.of_pixel.flatten(2).sum(-1)[0] / pixels.clamp(min=1)
+
+    def scores(self) -> Scores:
+        """Return empty scores for one pass over a split."""
+        return FrameScores(self)
+
+    def floors(self) -> dict[str, float]:
+        """interim"""
+        return {}
+
+    def views(self, network: nn.Module) -> list[View]:
+        """interim"""
+        return []
+
+    def on_other_data(self, settings: NowcastingSettings, split: Split) -> NowcastingTask:
+        """interim"""
+        raise NotImplementedError
