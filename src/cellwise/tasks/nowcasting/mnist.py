@@ -19,7 +19,7 @@ from cellwise.data.get import DataFile, DataSet, read_bytes
 from cellwise.data.shuffled import Rows
 from cellwise.errors import CellwiseError
 from cellwise.tasks.contract import Split
-from cellwise.tasks.nowcasting.frames import PIXELS, Batch, Field
+from cellwise.tasks.nowcasting.frames import PIXELS, Batch, Field, batch_of
 
 _LICENCE = "none stated by the authors; often given as CC BY-SA 3.0"
 _MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist"  # the publisher's own page refuses most downloads
@@ -110,10 +110,8 @@ class OfficialTest:
 
     def __getitem__(self, rows: Rows) -> Batch:
         """Return sequences; each is an event of its own."""
-        frames = torch.from_numpy(self._stored()[:, rows].astype(np.float32) / 255).unsqueeze(2)
-        inputs = frames[: self.in_steps]
-        known = torch.ones(1, dtype=torch.bool).expand(inputs.shape)
-        return Batch(inputs, frames[self.in_steps :], torch.from_numpy(np.asarray(rows)), known)
+        frames = torch.from_numpy(self._stored()[:, rows]).float() / 255
+        return batch_of(frames, self.in_steps, torch.from_numpy(rows), self.field)
 
     def sha256(self) -> str:
         """Return the checksum of the file."""

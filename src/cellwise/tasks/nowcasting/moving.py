@@ -28,7 +28,7 @@ from cellwise.data.shuffled import Rows
 from cellwise.tasks.contract import Split
 from cellwise.tasks.nowcasting.data_settings import MovingDigits, MovingMnist
 from cellwise.tasks.nowcasting.draws import Draws
-from cellwise.tasks.nowcasting.frames import PIXELS, Batch, Field, Sequences
+from cellwise.tasks.nowcasting.frames import PIXELS, Batch, Field, Sequences, batch_of
 from cellwise.tasks.nowcasting.mnist import OfficialTest, read_mnist
 
 Images = npt.NDArray[np.uint8]
@@ -74,10 +74,8 @@ class MovingImages:
 
     def __getitem__(self, rows: Rows) -> Batch:
         """Return sequences; each is an event of its own."""
-        frames = torch.from_numpy(self.frames(rows)).unsqueeze(2).float() / 255
-        inputs = frames[: self.in_steps]
-        known = torch.ones(1, dtype=torch.bool).expand(inputs.shape)
-        return Batch(inputs, frames[self.in_steps :], torch.from_numpy(np.asarray(rows)), known)
+        frames = torch.from_numpy(self.frames(rows)).float() / 255
+        return batch_of(frames, self.in_steps, torch.from_numpy(rows), self.field)
 
     def frames(self, rows: Rows) -> Images:
         """Return whole sequences, uint8 (steps, rows, size, size)."""
