@@ -101,7 +101,7 @@ class SyntheticRain:
     lead_steps: int = bounded(12, minimum=1)
     size: int = bounded(64, minimum=16)
     step_minutes: float = bounded(5.0, minimum=0.1)
-    cells: int = bounded(12, minimum=1)
+    cells: int = bounded(40, minimum=1)
     speed_max: float = bounded(3.0, minimum=0, below=100)
     rotation_max: float = bounded(0.01, minimum=0, below=1)
     lifetime_steps: float = bounded(20.0, minimum=1)

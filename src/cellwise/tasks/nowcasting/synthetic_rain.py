@@ -29,7 +29,7 @@ Numbers = npt.NDArray[np.float64]
 
 FAINTEST_MM_H = 0.1
 _PEAKS_MM_H = (1.0, 60.0)
-_RADII = (1 / 32, 1 / 8)  # of the frame's side
+_RADII = (1 / 40, 1 / 10)  # of the frame's side
 _REACH = 3.0  # radii from its centre a cell is no more seen
 
 
