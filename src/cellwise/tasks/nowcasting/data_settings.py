@@ -86,7 +86,7 @@ class SyntheticRain:
         lead_steps: frames that are forecast.
         size: height and width of a frame in pixels, a kilometre each.
         step_minutes: from a frame to the next.
-        cells: mean number of rain cells over the area that can reach the frame.
+        cells: rain cells over the frame and all from where one can reach it.
         speed_max: fastest wind, pixels a step.
         rotation_max: fastest turning of the wind over the frame, radians a step.
         lifetime_steps: mean life of a rain cell; it grows, then decays.
@@ -101,8 +101,8 @@ class SyntheticRain:
     lead_steps: int = bounded(12, minimum=1)
     size: int = bounded(64, minimum=16)
     step_minutes: float = bounded(5.0, minimum=0.1)
-    cells: int = bounded(12, minimum=1)
-    speed_max: float = bounded(2.0, minimum=0, below=100)
+    cells: int = bounded(40, minimum=1)
+    speed_max: float = bounded(3.0, minimum=0, below=100)
     rotation_max: float = bounded(0.01, minimum=0, below=1)
     lifetime_steps: float = bounded(20.0, minimum=1)
     train_sequences: int = bounded(2_000, minimum=1)

@@ -31,20 +31,21 @@ class Batch(NamedTuple):
     """Sequences of frames, time first.
 
     There is no channel that tells the network what is missing: a missing pixel of the inputs holds "no rain", as in
-    HKO-7, so the network of a radar is that of the digits. Whoever needs to know (motion, masks) has `known`.
+    HKO-7, so the network of a radar is that of the digits. Floors read `seen`, which says what is missing and has not
+    been through the scaling: a value on a threshold would not always come back from it as an event.
 
     Attributes:
         inputs: float32 (in_steps, batch, 1, height, width), in the network's range [0, 1], no NaN.
         observed: float32 (lead, batch, 1, height, width), in the data's unit; NaN where nothing was observed.
         event: int64 (batch,), which independent event each sequence is from: sequences of one event are no
             independent evidence.
-        known: bool, the shape of `inputs`: where they were observed. May be an expanded view: not to be written to.
+        seen: what `inputs` show, in the data's unit; NaN where nothing was observed.
     """
 
     inputs: Tensor
     observed: Tensor
     event: Tensor
-    known: Tensor
+    seen: Tensor
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,16 @@ class Sequences(Protocol):
         ...
 
 
-def stacked(inputs: Sequence[Tensor]) -> Tensor:
-    """Return sequences (time, height, width) as (time, batch, 1, height, width)."""
-    return torch.stack(tuple(inputs), dim=1).unsqueeze(2)
+def batch_of(frames: Tensor, in_steps: int, event: Tensor, field: Field) -> Batch:
+    """Return sequences as a batch.
+
+    Args:
+        frames: float32 (steps, batch, height, width), in the unit, NaN where missing.
+        in_steps: how many are seen.
+        event: int64 (batch,).
+        field: of the frames.
+    """
+    frames = frames.unsqueeze(2)
+    seen = frames[:in_steps]
+    inputs = seen if field.unit == "1" else field.to_network(seen.nan_to_num(nan=0.0))
+    return Batch(inputs, frames[in_steps:], event, seen)
