@@ -1,7 +1,7 @@
 """What training minimises: means over all observed pixels of a batch, in the network's range [0, 1].
 
 Cross entropy of pixels as probabilities: Shi et al. 2015, arXiv 1506.04214, section 4.1. Balanced losses: Shi et al.
-2017, arXiv 1706.03458, section 4: each pixel's squared, or absolute, error times a weight that grows with the rain
+2017, arXiv 1706.03458, section 3.2: each pixel's squared, or absolute, error times a weight that grows with the rain
 observed there, 1, 1, 2, 5, 10 and 30 for the classes cut at 0.5, 2, 5, 10 and 30 mm/h; `balanced` is the sum of both,
 which HKO-7's networks are trained on.
 
@@ -17,11 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cellwise.tasks.nowcasting.frames import RAIN_THRESHOLDS_MM_H, Field
+from cellwise.tasks.nowcasting.frames import Field
+from cellwise.tasks.nowcasting.metrics.errors import balancing_weights
 from cellwise.tasks.nowcasting.settings import LossName
-
-RAIN_WEIGHTS = (1.0, 1.0, 2.0, 5.0, 10.0, 30.0)
-"""Of a pixel, by the class of its rain."""
 
 
 class Lost(NamedTuple):
@@ -67,14 +65,8 @@ def lost(loss: LossName, raw: Tensor, observed: Tensor, field: Field) -> Lost:
     else:
         each = _error(loss, raw - target)
         if loss.startswith("balanced"):
-            mask = mask * rain_weights(value).to(raw.dtype)
+            mask = mask * balancing_weights(value).to(raw.dtype)
     return Lost(each * mask, there)
-
-
-def rain_weights(rain_mm_h: Tensor) -> Tensor:
-    """Return the weight of each pixel by the rain observed in it; on a threshold, that of the class above."""
-    thresholds = rain_mm_h.new_tensor(RAIN_THRESHOLDS_MM_H)
-    return rain_mm_h.new_tensor(RAIN_WEIGHTS)[torch.bucketize(rain_mm_h, thresholds, right=True)]
 
 
 def _error(loss: LossName, error: Tensor) -> Tensor:

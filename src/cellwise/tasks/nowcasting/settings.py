@@ -24,7 +24,8 @@ class NowcastingKeys:
 
     name: str = "nowcasting"
     loss: Literal["auto", "cross_entropy", "mse", "mae", "balanced_mse", "balanced_mae", "balanced"] = "auto"
-    objective: Literal["auto", "mse_pixel", "csi"] = "auto"
+    objective: Literal["auto", "mse", "mae", "csi", "ssim", "balanced_mse", "balanced_mae"] = "auto"
+    csi_mm_h: Literal[0.5, 2.0, 5.0, 10.0, 30.0] = 0.5
     batch_size: int = bounded(16, minimum=1)
     eval_batch_size: int = bounded(50, minimum=1)
 
@@ -70,7 +71,8 @@ def objective(config: Mapping[str, Any]) -> Objective:
     Raises:
         CellwiseError: an unknown key or a value that is not allowed.
     """
-    return objective_of(_keys(config, read_data(config["data"])))
+    data = read_data(config["data"])
+    return objective_of(_keys(config, data), rain=shows_rain(data))
 
 
 def recurrent_shapes(config: Mapping[str, Any], hidden_size: int) -> list[Shape]:
@@ -94,9 +96,22 @@ def shows_rain(data: DataSettings) -> bool:
     return not isinstance(data, MovingDigits | MovingMnist)
 
 
-def objective_of(keys: NowcastingKeys) -> Objective:
-    """Return what a run is judged by, of keys of which nothing is left to `auto`."""
-    return Objective("mse_pixel", "min", "")
+def objective_of(keys: NowcastingKeys, *, rain: bool) -> Objective:
+    """Return what a run is judged by, over all lead times together; named as `metrics.verification` names scores.
+
+    Args:
+        keys: of which nothing is left to `auto`.
+        rain: whether frames are rain rates in mm/h.
+    """
+    if keys.objective == "csi":
+        return Objective(f"csi_{keys.csi_mm_h:g}mm_h" if rain else "csi_0.5", "max", "")
+    if keys.objective == "ssim":
+        return Objective("ssim", "max", "")
+    if keys.objective.startswith("balanced"):
+        return Objective(keys.objective, "min", "")
+    name, unit = {"mse": ("mse_pixel", "mm2/h2"), "mae": ("mae_pixel", "mm/h")}[keys.objective]
+    ending = "_" + unit.replace("/", "_") if rain else ""
+    return Objective(f"{name}{ending}", "min", unit if rain else "")
 
 
 def _keys(config: Mapping[str, Any], data: DataSettings) -> NowcastingKeys:
@@ -106,8 +121,37 @@ def _keys(config: Mapping[str, Any], data: DataSettings) -> NowcastingKeys:
         raise CellwiseError(
             f"task.loss={keys.loss} weighs rain, and data={data.name} shows none; allowed: cross_entropy, mse, mae"
         )
+    if not rain and keys.objective.startswith("balanced"):
+        raise CellwiseError(
+            f"task.objective={keys.objective} weighs rain, and data={data.name} shows none; allowed: mse, mae, csi, ssim"
+        )
     loss = keys.loss if keys.loss != "auto" else "balanced" if rain else "cross_entropy"
-    return dataclasses.replace(keys, loss=loss)
+    judged = keys.objective if keys.objective != "auto" else "csi" if rain else "mse"
+    return dataclasses.replace(keys, loss=loss, objective=judged)
+
+
+def require_alike(own: NowcastingSettings, other: NowcastingSettings) -> None:
+    """Refuse data that a run's network can't take.
+
+    Raises:
+        CellwiseError: frames of another kind, another number to forecast, or of a size or number that it is bound to.
+    """
+    if shows_rain(own.data) is not shows_rain(other.data):
+        kinds = ["pixels", "rain"]
+        raise CellwiseError(
+            f"the run learnt of {kinds[shows_rain(own.data)]} and data={other.data.name} shows "
+            f"{kinds[shows_rain(other.data)]}"
+        )
+    bound = ["lead_steps"] + (["in_steps"] if own.network.kind == "cnn" else [])
+    for key in bound:
+        has, wanted = getattr(other.data, key), getattr(own.data, key)
+        if has != wanted:
+            raise CellwiseError(
+                f"data.{key}={has}, but the run's network is made for {wanted}; give data.{key}={wanted}"
+            )
+    has, wanted = frame_size(other.data), frame_size(own.data)
+    if own.network.kind == "fully_connected" and has != wanted:
+        raise CellwiseError(f"frames of {has} pixels a side, but the run's network is made for {wanted}")
 
 
 def pin(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,25 +6,27 @@ scored in the data's own unit, on observed pixels alone.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from cellwise.cells.contract import Cell
 from cellwise.data.loader import SequentialLoader
 from cellwise.data.shuffled import Batches, ShuffledLoader
-from cellwise.recurrent.layer import ConvRecurrent, Recurrent
 from cellwise.records.schema import View
-from cellwise.tasks.contract import Learned, Probed, Scores, Split, Task
+from cellwise.recurrent.layer import ConvRecurrent, Recurrent
+from cellwise.tasks.contract import Learned, Probed, Split, Task
 from cellwise.tasks.nowcasting.data_settings import build_sequences
+from cellwise.tasks.nowcasting.floors import floors_of
 from cellwise.tasks.nowcasting.frames import Batch, Sequences
 from cellwise.tasks.nowcasting.losses import activated, lost
+from cellwise.tasks.nowcasting.metrics.verification import Verification
 from cellwise.tasks.nowcasting.network import Forecaster, build_network
-from cellwise.tasks.nowcasting.scores import FrameScores
-from cellwise.tasks.nowcasting.settings import NowcastingSettings, frame_size, objective_of
+from cellwise.tasks.nowcasting.scores import FrameScores, verified_floor
+from cellwise.tasks.nowcasting.settings import NowcastingSettings, frame_size, objective_of, require_alike
 
 _PROBED_SEQUENCES = 4
 
@@ -52,7 +54,8 @@ class NowcastingTask(Task):
     def __init__(self, settings: NowcastingSettings, sequences: Mapping[Split, Sequences]):
         self.settings, self.sequences = settings, sequences
         self.field = sequences["train"].field
-        self.objective = objective_of(settings.task)
+        self.objective = objective_of(settings.task, rain=self.field.unit == "mm/h")
+        self._floors: dict[str, Verification] | None = None
         self.checksums = {f"{settings.data.name}/{split}": sequences[split].sha256() for split in get_args(Split)}
         self.remarks = tuple(dict.fromkeys(line for split in get_args(Split) for line in sequences[split].remarks))
 
@@ -105,18 +108,36 @@ class NowcastingTask(Task):
         pixels = found.observed.flatten(2).sum(-1)[0]
         return found.of_pixel.flatten(2).sum(-1)[0] / pixels.clamp(min=1)
 
-    def scores(self) -> Scores:
+    def scores(self) -> FrameScores:
         """Return empty scores for one pass over a split."""
-        return FrameScores(self)
+        return FrameScores(self.field, self.forecast)
 
     def floors(self) -> dict[str, float]:
-        """interim"""
-        return {}
+        """Return the objective of nothing at all, of persistence and, of rain, of Lagrangian persistence."""
+        return {name: found.pooled()[self.objective.metric] for name, found in self.verified_floors().items()}
 
-    def views(self, network: nn.Module) -> list[View]:
-        """interim"""
-        return []
+    def verified_floors(self) -> dict[str, Verification]:
+        """Return all scores of the floors on the test sequences, by name; computed once."""
+        if self._floors is None:
+            floors = floors_of(self.sequences["test"])
+            self._floors = {
+                name: verified_floor(floor, self.loader("test"), self.field) for name, floor in floors.items()
+            }
+        return self._floors
 
     def on_other_data(self, settings: NowcastingSettings, split: Split) -> NowcastingTask:
-        """interim"""
-        raise NotImplementedError
+        """Return this task with a split of other frames as its test split.
+
+        Raises:
+            CellwiseError: frames of another kind, number or size than the network can take.
+        """
+        require_alike(self.settings, settings)
+        other = build_sequences(settings.data, settings.seed, settings.data_dir)[split]
+        task = NowcastingTask(dataclasses.replace(self.settings, data=settings.data), {**self.sequences, "test": other})
+        task.checksums = {f"{settings.data.name}/{split}": other.sha256()}
+        task.remarks = (f"{len(other):,} sequences of {split}", *other.remarks)
+        return task
+
+    def views(self, network: nn.Module) -> list[View]:
+        """Interim"""
+        return []
