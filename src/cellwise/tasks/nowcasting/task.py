@@ -19,7 +19,8 @@ from cellwise.data.shuffled import Batches, ShuffledLoader
 from cellwise.records.schema import View
 from cellwise.recurrent.layer import ConvRecurrent, Recurrent
 from cellwise.tasks.contract import Learned, Probed, Split, Task
-from cellwise.tasks.nowcasting.data_settings import build_sequences
+from cellwise.tasks.nowcasting import views
+from cellwise.tasks.nowcasting.data_settings import Radar, build_sequences
 from cellwise.tasks.nowcasting.floors import floors_of
 from cellwise.tasks.nowcasting.frames import Batch, Sequences
 from cellwise.tasks.nowcasting.losses import activated, lost
@@ -139,5 +140,16 @@ class NowcastingTask(Task):
         return task
 
     def views(self, network: nn.Module) -> list[View]:
-        """Interim"""
-        return []
+        """Return skill against lead time, spectra, and a film of the test sequence in which most happens."""
+        like, scores = next(network.parameters()), self.scores()
+        most, shown = -1.0, None
+        for batch in self.loader("test"):
+            forecast = self.forecast(network, batch.inputs.to(like)).cpu()
+            scores.verification.add(forecast, batch.observed, batch.event)
+            sums = batch.observed.nan_to_num().flatten(2).sum((0, 2))
+            if float(sums.max()) > most:
+                row = int(sums.argmax())
+                most, shown = float(sums.max()), (batch.observed[:, row], forecast[:, row])
+        assert shown is not None
+        skill = views.skill_views(scores.verification, self.verified_floors(), self.field)
+        return [*skill, views.film(*shown, self.field, private=isinstance(self.settings.data, Radar))]
