@@ -98,7 +98,7 @@ class OfficialTest:
             raise CellwiseError(
                 f"{path} cannot be read ({error}); download it again from {_OFFICIAL_ADDRESS}"
             ) from error
-        if (stored.shape, stored.dtype) != (OFFICIAL_SHAPE, np.uint8):
+        if stored.shape != OFFICIAL_SHAPE or stored.dtype != np.uint8:
             raise CellwiseError(
                 f"{path} holds {stored.dtype} {stored.shape}, the official file uint8 {OFFICIAL_SHAPE}; "
                 f"download it again from {_OFFICIAL_ADDRESS}"
