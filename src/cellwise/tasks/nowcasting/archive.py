@@ -86,7 +86,7 @@ class Archive:
         if self.skipped:
             named = "; ".join(f"{name} {reason}" for name, reason in self.skipped[:_NAMED_FILES])
             more = f"; and {len(self.skipped) - _NAMED_FILES} more" if len(self.skipped) > _NAMED_FILES else ""
-            found.append(f"{len(self.skipped):,} files skipped: {named}{more}")
+            found.append(f"files skipped: {len(self.skipped):,}; {named}{more}")
         return found
 
 

@@ -204,8 +204,8 @@ def _cut(archive: Archive, data: Radar, split: Split, frames: Numbers, seed: int
             )
     names = [str(times[events == event][0]) for event in range(int(events[-1]) + 1)]
     remarks = [
-        f"{split}: {len(starts):,} sequences of {len(np.unique(of))} events "
-        f"({', '.join(names[:3])}{', ...' if len(names) > 3 else ''}), {len(frames):,} frames"
+        f"{split}: {len(starts):,} sequences from {len(frames):,} frames; events with any: {len(np.unique(of))} of "
+        f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
     ]
     if split == "train":
         remarks = [*archive.remarks(), *remarks]
