@@ -282,13 +282,15 @@ def bench(
 def data_list() -> None:
     """List the data sets with licence and whether they are here."""
     from cellwise.data.get import data_folder, is_present
-    from cellwise.tasks.language.sources import OFFICIAL
+    from cellwise.tasks import data_sets
 
     folder = data_folder(None)
-    print(f"sentences    embedded, generated from a seed; nothing to fetch\ndata folder: {folder}")
-    for name, text in OFFICIAL.items():
-        here = "present" if is_present(text.dataset, folder) else f"absent, `cellwise data get {name}`"
-        print(f"{name:12} {text.dataset.description}; licence: {text.dataset.licence}; {here}")
+    for name in ("sentences", "moving_digits", "synthetic_rain"):
+        print(f"{name:14} embedded, generated from a seed; nothing to fetch")
+    print(f"data folder: {folder}")
+    for name, dataset in data_sets().items():
+        here = "present" if is_present(dataset, folder) else f"absent, `cellwise data get {name}`"
+        print(f"{name:14} {dataset.description}; licence: {dataset.licence}; {here}")
 
 
 @data_app.command("get")
@@ -315,11 +317,12 @@ def data_check(name: str, data_dir: str | None = None) -> None:
 
 def _dataset(name: str) -> Any:
     from cellwise.errors import unknown
-    from cellwise.tasks.language.sources import OFFICIAL
+    from cellwise.tasks import data_sets
 
-    if name not in OFFICIAL:
-        raise unknown("data set", name, OFFICIAL)
-    return OFFICIAL[name].dataset
+    known = data_sets()
+    if name not in known:
+        raise unknown("data set", name, known)
+    return known[name]
 
 
 def _launcher_words(jobs: int | None, timeout_minutes: float | None) -> list[str]:

@@ -10,6 +10,7 @@ from cellwise.budget import Shape
 from cellwise.errors import unknown
 
 if TYPE_CHECKING:
+    from cellwise.data.get import DataSet
     from cellwise.tasks.contract import Task
     from cellwise.tasks.objective import Objective
 
@@ -71,6 +72,14 @@ def build_task(name: str, settings: Any) -> Task:
     """
     task: Task = importlib.import_module(f"cellwise.tasks.{name}.task").build(settings)
     return task
+
+
+def data_sets() -> dict[str, DataSet]:
+    """Return every data set that a task declares, by name; imports no torch."""
+    from cellwise.tasks.language.sources import OFFICIAL
+    from cellwise.tasks.nowcasting.sources import DATA_SETS
+
+    return {name: text.dataset for name, text in OFFICIAL.items()} | DATA_SETS
 
 
 def _settings_of(config: Mapping[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -189,6 +190,22 @@ def read_data(data: Mapping[str, Any]) -> DataSettings:
     if isinstance(settings, MovingDigits | MovingMnist):
         _require_room(settings)
     return settings
+
+
+def pin_data(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data's configuration, a folder of radar files with its checksum and its whole path.
+
+    Raises:
+        CellwiseError: no such folder, or none of its files is of the format.
+    """
+    if data.get("name") != "radar" or not data.get("path") or data.get("sha256"):
+        return dict(data)
+    from cellwise.tasks.nowcasting.archive import found_files
+
+    radar = parse(Radar, data, "data")
+    folder, _, checksum = found_files(radar, None)
+    # Absolute: a run that is repeated from another folder finds them. Where they lie is no part of what the run is.
+    return {**data, "path": os.path.abspath(folder), "sha256": checksum}
 
 
 def build_sequences(settings: DataSettings, seed: int, data_dir: str | None = None) -> dict[Split, Sequences]:

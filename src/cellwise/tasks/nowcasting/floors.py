@@ -3,8 +3,9 @@
 * `empty`: nothing anywhere. Where squared errors count it is hard to beat: whatever is forecast at the wrong place
   costs twice.
 * `persistence`: the last frame stays (Eulerian persistence).
-* `lagrangian`: the last frame moves on as the last three moved (Lagrangian persistence); of rain only. Of synthetic
-  rain `lagrangian_true_motion` in its place: with the wind that the rain was made with, so nothing needs to be installed.
+* `lagrangian`: the last frame moves on as the last three moved (Lagrangian persistence); of rain only.
+* `lagrangian_true_motion`: in its place for synthetic rain, with the wind that the rain was made with, so that nothing
+  needs to be installed.
 
 Which floors a source has never depends on what is installed: radar can't be read without pysteps either.
 

@@ -86,8 +86,7 @@ class Field:
 
     @property
     def _faintest_mm_h(self) -> float:
-        exponent: float = (_LOWEST_DBZ - 10 * math.log10(self.zr_a)) / (10 * self.zr_b)
-        return 10.0**exponent
+        return math.pow(10, (_LOWEST_DBZ - 10 * math.log10(self.zr_a)) / (10 * self.zr_b))
 
 
 PIXELS = Field("1", (0.5,))
@@ -95,17 +94,22 @@ PIXELS = Field("1", (0.5,))
 
 
 class Sequences(Protocol):
-    """The sequences of one split.
+    """The sequences of one split."""
 
-    Attributes:
-        field: what the frames show.
-        events: names of the events by the numbers in `Batch.event`; empty where every sequence is one of its own.
-        remarks: what the record must say of them, a line each (files skipped, frames left out).
-    """
+    @property
+    def field(self) -> Field:
+        """What the frames show."""
+        ...
 
-    field: Field
-    events: Sequence[str]
-    remarks: Sequence[str]
+    @property
+    def events(self) -> Sequence[str]:
+        """Names of the events by the numbers in `Batch.event`; empty where every sequence is one of its own."""
+        ...
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What the record must say of them, a line each (files skipped, frames left out)."""
+        ...
 
     def __len__(self) -> int:
         """How many sequences an epoch sees."""

@@ -15,34 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from cellwise.data.get import DataFile, DataSet, read_bytes
+from cellwise.data.get import DataSet, read_bytes
 from cellwise.data.shuffled import Rows
 from cellwise.errors import CellwiseError
 from cellwise.tasks.contract import Split
 from cellwise.tasks.nowcasting.frames import PIXELS, Batch, Field, batch_of
-
-_LICENCE = "none stated by the authors; often given as CC BY-SA 3.0"
-_MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist"  # the publisher's own page refuses most downloads
-
-TRAIN = DataSet(
-    name="mnist_train",
-    description="MNIST, 60,000 handwritten digits of 28 x 28, for Moving MNIST",
-    licence=_LICENCE,
-    address=f"{_MIRROR}/train-images-idx3-ubyte.gz",
-    files=(
-        DataFile("mnist/train-images-idx3-ubyte", "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
-    ),
-)
-T10K = DataSet(
-    name="mnist_test",
-    description="MNIST's test set, 10,000 handwritten digits of 28 x 28, for Moving MNIST",
-    licence=_LICENCE,
-    address=f"{_MIRROR}/t10k-images-idx3-ubyte.gz",
-    files=(
-        DataFile("mnist/t10k-images-idx3-ubyte", "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
-    ),
-)
-DATA_SETS = {dataset.name: dataset for dataset in (TRAIN, T10K)}
+from cellwise.tasks.nowcasting.sources import T10K, TRAIN
 
 OFFICIAL_TEST = "moving-mnist/mnist_test_seq.npy"
 OFFICIAL_SHAPE = (20, 10_000, 64, 64)
@@ -98,7 +76,7 @@ class OfficialTest:
             raise CellwiseError(
                 f"{path} cannot be read ({error}); download it again from {_OFFICIAL_ADDRESS}"
             ) from error
-        if (stored.shape, stored.dtype) != (OFFICIAL_SHAPE, np.uint8):
+        if stored.shape != OFFICIAL_SHAPE or stored.dtype != np.uint8:
             raise CellwiseError(
                 f"{path} holds {stored.dtype} {stored.shape}, the official file uint8 {OFFICIAL_SHAPE}; "
                 f"download it again from {_OFFICIAL_ADDRESS}"

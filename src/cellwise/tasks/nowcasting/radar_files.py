@@ -63,8 +63,10 @@ class Grid(NamedTuple):
     unit: str
 
     @property
-    def pixel_km(self) -> float:
-        """Width of a pixel in kilometres."""
+    def pixel_km(self) -> float | None:
+        """Width of a pixel in kilometres; None where the file doesn't say it."""
+        if not np.isfinite(self.pixel_x):
+            return None
         return self.pixel_x / 1000 if self.unit == "m" else self.pixel_x
 
 

@@ -53,7 +53,7 @@ def fraction_sums(
             off = said - seen
             apart, together = off * off, said * said + seen * seen  # `square` is five times as slow on int64
             found.append(torch.stack((apart.sum((-2, -1)), together.sum((-2, -1))), dim=-1))
-    return torch.stack(found, dim=1).unflatten(1, (len(thresholds), len(scales)))
+    return torch.stack(found, dim=1).view(-1, len(thresholds), len(scales), 2)
 
 
 def fss(sums: Tensor) -> Tensor:

@@ -36,7 +36,8 @@ def ssim(forecast: Tensor, observed: Tensor, counted: Tensor) -> Tensor:
     if not counted.all():
         # The least weight in a window is 2e-7 and missing pixels weigh positive, so rounding can't hide one.
         index = index.where(_smooth((~counted).double()) < _NOTHING, torch.nan)
-    return index.nanmean((-2, -1))
+    mean: Tensor = index.nanmean((-2, -1))
+    return mean
 
 
 def _smooth(fields: Tensor) -> Tensor:

@@ -25,4 +25,5 @@ def power_spectrum(frames: Tensor) -> Tensor:
     count = wave_numbers(height, width)
     inside = ring < count  # the corners of the plane are beyond the last ring
     summed = power.new_zeros(len(frames), count).index_add_(1, ring[inside], power.flatten(1)[:, inside])
-    return summed / torch.bincount(ring[inside], minlength=count)
+    mean: Tensor = summed / torch.bincount(ring[inside], minlength=count)
+    return mean

@@ -83,7 +83,7 @@ class Verification:
         frames = frame_sums(forecast.detach().flatten(0, 2), observed.flatten(0, 2), self.scored)
         rows = torch.tensor([self._place(int(number)) for number in event], dtype=torch.int64)
         for name, sums in frames.items():
-            by_sequence = sums.cpu().unflatten(0, (lead, batch)).transpose(0, 1)
+            by_sequence = sums.cpu().view(lead, batch, *sums.shape[1:]).transpose(0, 1)
             kept = self._room(name, by_sequence)
             kept.index_add_(0, rows, by_sequence)
 
@@ -184,7 +184,7 @@ def scores_of(sums: Sums, scored: Scored) -> dict[str, Tensor]:
     `balanced_mae` as HKO-7 has them. Where frames are of rain, errors are in mm/h and say so.
     """
     thresholds = [named(threshold, scored.field) for threshold in scored.field.thresholds]
-    found = {}
+    found: dict[str, Tensor] = {}
     for score, values in categorical_scores(sums["tables"]).items():
         found |= {f"{score}_{name}": values[..., k] for k, name in enumerate(thresholds)}
     if "fractions" in sums:
