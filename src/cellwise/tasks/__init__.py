@@ -61,7 +61,7 @@ def pin_data(config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         CellwiseError: unknown task, or data that can't be read.
     """
-    return {**config, "data": _settings_of(config).pin(config["data"])}
+    return {**config, "data": _settings_of(config).pin(config["data"], config.get("data_dir"))}
 
 
 def build_task(name: str, settings: Any) -> Task:

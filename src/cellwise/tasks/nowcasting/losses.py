@@ -44,7 +44,7 @@ class Lost(NamedTuple):
 
 
 def activated(loss: LossName, raw: Tensor) -> Tensor:
-    """Return what a network trained on a loss says in [0, 1]: its raw outputs are logits where that is cross entropy."""
+    """Return what a network says in the range [0, 1]: trained on cross entropy it gives logits."""
     return raw.sigmoid() if loss == "cross_entropy" else raw
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from cellwise.budget import Shape
+from cellwise.data.get import data_folder
 from cellwise.errors import CellwiseError
 from cellwise.settings import bounded, parse
 from cellwise.tasks.nowcasting import network_settings
+from cellwise.tasks.nowcasting.archive import found_files
 from cellwise.tasks.nowcasting.data_settings import DataSettings, MovingDigits, MovingMnist, Radar, read_data
 from cellwise.tasks.nowcasting.network_settings import ForecasterSettings, read_network
 from cellwise.tasks.objective import Objective
@@ -123,7 +126,8 @@ def _keys(config: Mapping[str, Any], data: DataSettings) -> NowcastingKeys:
         )
     if not rain and keys.objective.startswith("balanced"):
         raise CellwiseError(
-            f"task.objective={keys.objective} weighs rain, and data={data.name} shows none; allowed: mse, mae, csi, ssim"
+            f"task.objective={keys.objective} weighs rain, and data={data.name} shows none; "
+            "allowed: mse, mae, csi, ssim"
         )
     loss = keys.loss if keys.loss != "auto" else "balanced" if rain else "cross_entropy"
     judged = keys.objective if keys.objective != "auto" else "csi" if rain else "mse"
@@ -154,6 +158,17 @@ def require_alike(own: NowcastingSettings, other: NowcastingSettings) -> None:
         raise CellwiseError(f"frames of {has} pixels a side, but the run's network is made for {wanted}")
 
 
-def pin(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the data's configuration."""
-    return dict(data)
+def pin(data: Mapping[str, Any], data_dir: str | None = None) -> dict[str, Any]:
+    """Return the data's configuration, radar files with their checksum.
+
+    Raises:
+        CellwiseError: an unknown key, a value that is not allowed, or files that can't be read.
+    """
+    if data.get("name") != "radar" or data.get("sha256"):
+        return dict(data)
+    settings = read_data(data)
+    assert isinstance(settings, Radar)
+    folder, _, checksum = found_files(settings, data_dir)
+    in_data_folder = folder == data_folder(data_dir) / settings.path
+    # Absolute where it is none of the data folder's: a run that is repeated from another folder finds its files.
+    return {**data, "path": settings.path if in_data_folder else os.path.abspath(folder), "sha256": checksum}
