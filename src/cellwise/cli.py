@@ -229,6 +229,22 @@ def evaluate(
 
 
 @app.command()
+def predict(
+    run: Run,
+    source: Annotated[Path, typer.Option("--input", help="Nowcasting: a folder of radar files; the newest count.")],
+    lead: Annotated[str, typer.Option("--lead", help="Nowcasting: how far, for example 60min or 1h.")],
+    out: Annotated[Path, typer.Option("--out", help="Nowcasting: a NetCDF file to write; a PNG comes beside it.")],
+) -> None:
+    """Use a trained run on input of your own: of nowcasting, a forecast from the newest frames of a folder."""
+    from cellwise.tasks import predictor_of
+    from cellwise.training.trained import read_config
+
+    config = read_config(run)
+    for line in predictor_of(config)(run, config, source, lead, out):
+        print(line)
+
+
+@app.command()
 def export(
     run: Run,
     onnx: Annotated[Path, typer.Option("--onnx", help="The file to write, for example lstm.onnx.")],

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cellwise.budget import Shape
-from cellwise.errors import unknown
+from cellwise.errors import CellwiseError, unknown
 
 if TYPE_CHECKING:
     from cellwise.data.get import DataSet
@@ -72,6 +73,20 @@ def build_task(name: str, settings: Any) -> Task:
     """
     task: Task = importlib.import_module(f"cellwise.tasks.{name}.task").build(settings)
     return task
+
+
+def predictor_of(config: Mapping[str, Any]) -> Any:
+    """Return what `cellwise predict` does with runs of a configuration's task.
+
+    Raises:
+        CellwiseError: unknown task, or one whose runs predict nothing yet.
+    """
+    name = config["task"].get("name")
+    _settings_of(config)
+    if importlib.util.find_spec(f"cellwise.tasks.{name}.predict") is None:
+        able = [each for each in TASKS if importlib.util.find_spec(f"cellwise.tasks.{each}.predict")]
+        raise CellwiseError(f"cellwise predict can't use a run of task={name} yet; it can of: {', '.join(able)}")
+    return importlib.import_module(f"cellwise.tasks.{name}.predict").predict
 
 
 def data_sets() -> dict[str, DataSet]:

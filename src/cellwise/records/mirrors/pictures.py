@@ -46,6 +46,28 @@ def draw_film(view: Filmstrip) -> list[Image.Image]:
     return [_at_time(view, scales, t) for t in range(len(view.times))]
 
 
+def draw_strip(view: Filmstrip) -> Image.Image:
+    """Draw all times side by side, one line for each row, on one colour scale and with the time above each."""
+    scales, unit = _scales(view), f" {view.time.unit}" if view.time.unit else ""
+    images = [_images(view, scales, t) for t in range(len(view.times))]
+    high, wide = images[0][0].shape[:2]
+    said = [f"{view.time.name} {number(time)}{unit}" for time in view.times]
+    step = max([wide, *map(width_of, said)]) + PAD
+    sheet = Sheet(
+        max(PAD + step * len(images) + BAR + PAD, _LEAST_WIDTH),
+        TEXT + 8 + (high + PAD) * len(view.rows) + PAD,
+        view.title,
+        view.question,
+    )
+    top = sheet.top + TEXT + 8
+    for place, (words, column) in enumerate(zip(said, images, strict=True)):
+        sheet.write(PAD + place * step, sheet.top, words)
+        for line, image in enumerate(column):
+            sheet.image.paste(Image.fromarray(image), (PAD + place * step, top + line * (high + PAD)))
+    sheet.colour_bar(scales[False], PAD + step * len(images), top + 4, top + high - 4, with_unit(view.value))
+    return sheet.image
+
+
 def film_images(view: Filmstrip) -> list[list[Image.Image]]:
     """Return the bare images of a film strip by time and row."""
     scales = _scales(view)
