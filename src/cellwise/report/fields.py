@@ -72,7 +72,7 @@ def _read(one: Heatmap) -> dict[str, Any]:
 def draw_filmstrip(views: Mapping[str, Filmstrip]) -> Figure:
     """Draw the images of every label (a row) and source (a column) at one time, with a slider over times.
 
-    What is the same for every cell is drawn once: before the others of one label, above them of several.
+    What is the same for every cell is drawn once, before the others in the first row.
     """
     view = next(iter(views.values()))
     layout: dict[str, Any] = {}
@@ -113,10 +113,9 @@ def _film_panels(views: Mapping[str, Filmstrip]) -> dict[tuple[str, int], tuple[
     first = next(iter(views))
     given = [row for row in range(len(views[first].rows)) if views[first].role(row) == "given"]
     found = {(first, row): (column, 0) for column, row in enumerate(given)}
-    below, beside = (1, 0) if given and len(views) > 1 else (0, len(given))
     for line, (label, view) in enumerate(views.items()):
         own = [row for row in range(len(view.rows)) if view.role(row) != "given"]
-        found |= {(label, row): (beside + column, below + line) for column, row in enumerate(own)}
+        found |= {(label, row): (len(given) + column, line) for column, row in enumerate(own)}
     return found
 
 

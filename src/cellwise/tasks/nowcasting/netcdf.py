@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cellwise.tasks.nowcasting.forecast import Forecast
-from cellwise.tasks.nowcasting.pysteps import imported
+from cellwise.tasks.nowcasting.pysteps import imported, quiet
 
 _EPOCH = "minutes since 1970-01-01 00:00:00"
 _METRES = {"m": 1.0, "km": 1000.0}
@@ -94,8 +94,9 @@ def _add_grid(file: Any, forecast: Forecast) -> bool:
             axis.setncatts({"long_name": f"pixel along {name}", "units": "1", "axis": name.upper()})
     if known:
         pyproj = imported("pyproj", "projections are described")
-        mapping = file.createVariable("crs", "i4", ())
-        mapping.setncatts({**pyproj.CRS.from_user_input(grid.projection).to_cf(), "proj4_params": grid.projection})
+        with quiet():  # it warns of what CF has no attribute for, and crs_wkt holds
+            said = pyproj.CRS.from_user_input(grid.projection).to_cf()
+        file.createVariable("crs", "i4", ()).setncatts({**said, "proj4_params": grid.projection})
     return known
 
 

@@ -19,7 +19,8 @@ RAIN_LEVELS_MM_H = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 50.0)
 TABLE_MINUTES = (30.0, 60.0, 90.0)
 """Lead times at which nowcasts are usually reported."""
 
-_TABLED = ("csi", "pod", "far", "bias", "hss", "ets")
+_TABLED, _TABLED_SCALE = ("csi", "pod", "far", "bias", "hss", "ets"), 5
+_HEADINGS = ("CSI", "POD", "FAR", "bias", "HSS", "ETS", f"FSS over {_TABLED_SCALE} pixels")
 _DETAIL = 8  # waves shorter than so many pixels are detail
 
 Numbers = npt.NDArray[np.float64]
@@ -42,26 +43,17 @@ def skill_views(model: Verification, floors: Mapping[str, Verification], field: 
         return Curves(name, title, question, x, y, (Series("model", lead, _numbers(found[score])), *lines))
 
     views: list[View] = []
-    for threshold in field.thresholds:
+    for number, threshold in enumerate(field.thresholds, 1):
         key, words = named(threshold, field), f"{threshold:g} {field.unit}".removesuffix(" 1")
         if not np.isfinite(_numbers(found[f"csi_{key}"])).any():
             continue
         views.append(
             curve(
                 f"csi_{key}",
-                f"csi_by_lead_time_{key}",
+                f"csi_by_lead_time_{number}_{key}",  # numbered: views are shown by name
                 f"Critical success index at {words} against lead time",
                 f"How far ahead does each cell say where there is {words} or more, and is it better than the floors?",
                 Axis("CSI", least=0.0, most=1.0),
-            )
-        )
-        views.append(
-            curve(
-                f"bias_{key}",
-                f"bias_by_lead_time_{key}",
-                f"Frequency bias at {words} against lead time",
-                f"Does each cell forecast {words} or more as often as it is observed (1), too often or too rarely?",
-                Axis("forecast events / observed events", least=0.0),
             )
         )
     error, unit = ("mae_pixel_mm_h", "mm/h") if field.unit == "mm/h" else ("mse_pixel", "")
@@ -146,14 +138,15 @@ def _table(found: Mapping[str, Tensor], field: Field, lead: Numbers) -> Table:
     for step in _tabled_steps(field, lead):
         for threshold in field.thresholds:
             key = named(threshold, field)
-            scores = [float(found[f"{score}_{key}"][step]) for score in _TABLED]
+            names = [*(f"{score}_{key}" for score in _TABLED), f"fss_{key}_{_TABLED_SCALE}px"]
+            scores = [float(found[name][step]) for name in names]
             words = f"{lead[step]:g} {_lead_axis(field).unit}", f"{threshold:g} {field.unit}".removesuffix(" 1")
             rows.append((*words, *scores))
     return Table(
         name="scores_by_lead_time",
         title="Scores by lead time and threshold",
         question="How good is the forecast at the lead times that people ask for?",
-        columns=(Column("lead time"), Column("threshold"), *(Column(score.upper()) for score in _TABLED)),
+        columns=(Column("lead time"), Column("threshold"), *map(Column, _HEADINGS)),
         rows=tuple(rows),
     )
 
