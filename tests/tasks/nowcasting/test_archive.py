@@ -68,8 +68,8 @@ def test_bad_files_are_named_skipped_and_counted_or_refused(folder: Path) -> Non
     }
     assert found.remarks() == [
         "3 frames of rain, 40 x 56 pixels as used",
-        "files skipped: 3; 20200101/202001010010.pgm is empty; 20200101/202001010015.pgm is of another product (narrow) "
-        "than most (rain); 20200101/202001010020.pgm is of the same time as 20200101/202001010005.pgm",
+        "files skipped: 3; 20200101/202001010010.pgm is empty; 20200101/202001010015.pgm is of another product "
+        "(narrow) than most (rain); 20200101/202001010020.pgm is of the same time as 20200101/202001010005.pgm",
     ]
     with pytest.raises(
         CellwiseError, match=r"202001010010.pgm is empty; mend or remove it, or type data.bad_files=skip"
