@@ -14,7 +14,7 @@ from cellwise.sweep.compose import compose_config
 from cellwise.training.checkpoint import newest_sound, saved, step_of
 from cellwise.training.module import TrainingModule
 from cellwise.training.train import train
-from tests.training.cut_runs import LANGUAGE, MEMORY, bits, cut_before, folder_of, steps_of
+from tests.training.cut_runs import LANGUAGE, MEMORY, NOWCASTING, bits, cut_before, folder_of, steps_of
 
 MOMENTS = {  # by how validation lies: at an epoch's end, within epochs and across them, and a last step within one
     "by_epochs": (),
@@ -75,6 +75,12 @@ def test_cut_off_at_any_step_it_ends_with_the_same_bits(
     ends_alike((*words, *MOMENTS[moment]), range(1, last + 1, 1 if words is MEMORY else 2), tmp_path, monkeypatch)
 
 
+def test_where_every_epoch_sees_new_examples_it_ends_with_the_same_bits_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends_alike((*NOWCASTING, "trainer.validate_every_steps=3"), (2, 4, 6, 8), tmp_path, monkeypatch)
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_with_every_schedule_and_optimiser_too(schedule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows, *_ = ends_alike((*MEMORY, *SCHEDULES[schedule]), (3, 7), tmp_path, monkeypatch)
@@ -87,7 +93,7 @@ def test_with_data_workers_before_and_after_or_not(
     cut: int, resumed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workers = ((f"trainer.data_workers={cut}",), (f"trainer.data_workers={resumed}",))
-    for name, words in (("memory", MEMORY), ("language", LANGUAGE)):
+    for name, words in (("memory", MEMORY), ("language", LANGUAGE), ("nowcasting", NOWCASTING)):
         ends_alike(words, (3, 5), tmp_path / name, monkeypatch, cut=workers[0], resumed=workers[1])
 
 

@@ -30,8 +30,7 @@ class LinearMap(Protocol):
 
 def of_no_input(v: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return what a map makes of v (..., 0), which has no features: its bias everywhere, (..., out units)."""
-    out = v.new_zeros(*v.shape[:-1], weight.shape[0])
-    return out if bias is None else out + bias
+    return F.linear(v, weight.reshape(weight.shape[0], 0), bias)  # whose graph has the weight, empty as it is
 
 
 @dataclass(frozen=True)

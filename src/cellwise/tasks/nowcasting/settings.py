@@ -129,7 +129,7 @@ def _keys(config: Mapping[str, Any], data: DataSettings) -> NowcastingKeys:
             f"task.objective={keys.objective} weighs rain, and data={data.name} shows none; "
             "allowed: mse, mae, csi, ssim"
         )
-    loss = keys.loss if keys.loss != "auto" else "balanced" if rain else "cross_entropy"
+    loss = keys.loss if keys.loss != "auto" else "mse" if rain else "cross_entropy"
     judged = keys.objective if keys.objective != "auto" else "csi" if rain else "mse"
     return dataclasses.replace(keys, loss=loss, objective=judged)
 
