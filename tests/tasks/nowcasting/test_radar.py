@@ -158,7 +158,7 @@ clocks = st.lists(st.integers(0, 400), min_size=4, max_size=60, unique=True).map
 
 
 @given(clocks, st.integers(0, 100))
-def test_splits_never_share_a_frame_nor_come_nearer_than_asked(times: np.ndarray, apart: int) -> None:  # type: ignore[type-arg]
+def test_splits_never_share_a_frame_nor_come_nearer_than_asked(times: np.ndarray, apart: int) -> None:
     texts = [str(time) for time in times]
     splits: dict[Split, list[str]] = {"train": texts[::3], "valid": texts[1::3], "test": texts[2::3]}
     try:
@@ -172,7 +172,7 @@ def test_splits_never_share_a_frame_nor_come_nearer_than_asked(times: np.ndarray
 
 
 @given(clocks, st.integers(5, 300), st.integers(5, 500))
-def test_events_end_at_a_long_break_and_after_their_time(times: np.ndarray, gap: int, longest: int) -> None:  # type: ignore[type-arg]
+def test_events_end_at_a_long_break_and_after_their_time(times: np.ndarray, gap: int, longest: int) -> None:
     events = events_of(times, gap, longest)
     steps = np.diff(events)
     assert events[0] == 0
