@@ -114,7 +114,7 @@ def test_scores_are_those_of_scores_and_of_pysteps(threshold: float) -> None:
 
 def test_one_pixel_and_no_event_give_what_is_defined_and_nan_for_the_rest() -> None:
     hit = categorical_scores(torch.tensor([1, 0, 0, 0]))
-    assert (hit["csi"], hit["pod"], hit["far"], hit["bias"]) == (1, 1, 0, 1)
+    assert [hit[name].item() for name in ("csi", "pod", "far", "bias")] == [1, 1, 0, 1]
     nothing = categorical_scores(torch.tensor([0, 0, 0, 9]))
     assert all(value.isnan() for value in nothing.values())
     large = categorical_scores(torch.tensor([4_000_000_000, 0, 0, 4_000_000_000]))  # int64 would overflow

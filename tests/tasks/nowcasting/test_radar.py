@@ -64,6 +64,22 @@ def test_no_sequence_spans_a_missing_frame_a_split_or_an_event(folder: Path) -> 
     assert torch.equal(batch.event, morning.long())
 
 
+def test_a_long_event_is_cut_and_no_sequence_is_of_both_parts(folder: Path) -> None:
+    test = sequences(settings(folder, event_minutes=30, eval_stride=1, rain_share=0.0))["test"]
+    assert test.events == ["2020-01-03T23:00", "2020-01-03T23:30"]
+    rows = minutes(test[np.arange(len(test))])
+    assert {row[0] - minute("2020-01-03T23:00") for row in rows} == {0, 5, 30, 35}
+
+
+def test_a_frame_between_two_that_a_split_does_not_choose_is_not_taken_for_the_next(folder: Path) -> None:
+    write(folder, [at("2020-01-01T10:02")])
+    chosen = tuple(f"2020-01-01T10:{k:02}" for k in range(0, 60, 5))
+    train = sequences(settings(folder, train=chosen, crops=1))["train"]
+    assert [row[0] - minute("2020-01-01T10:00") for row in minutes(train[np.arange(len(train))])] == list(
+        range(5, 40, 5)
+    )
+
+
 def test_a_split_without_a_whole_sequence_says_what_there_is(folder: Path) -> None:
     with pytest.raises(CellwiseError, match=r"data.test has no 5 frames in a row that are 5 minutes apart; of its 4"):
         read_radar(settings(folder, test=("2020-01-04",)), 0, read=read)
@@ -158,7 +174,7 @@ clocks = st.lists(st.integers(0, 400), min_size=4, max_size=60, unique=True).map
 
 
 @given(clocks, st.integers(0, 100))
-def test_splits_never_share_a_frame_nor_come_nearer_than_asked(times: np.ndarray, apart: int) -> None:  # type: ignore[type-arg]
+def test_splits_never_share_a_frame_nor_come_nearer_than_asked(times: np.ndarray, apart: int) -> None:
     texts = [str(time) for time in times]
     splits: dict[Split, list[str]] = {"train": texts[::3], "valid": texts[1::3], "test": texts[2::3]}
     try:
@@ -172,7 +188,7 @@ def test_splits_never_share_a_frame_nor_come_nearer_than_asked(times: np.ndarray
 
 
 @given(clocks, st.integers(5, 300), st.integers(5, 500))
-def test_events_end_at_a_long_break_and_after_their_time(times: np.ndarray, gap: int, longest: int) -> None:  # type: ignore[type-arg]
+def test_events_end_at_a_long_break_and_after_their_time(times: np.ndarray, gap: int, longest: int) -> None:
     events = events_of(times, gap, longest)
     steps = np.diff(events)
     assert events[0] == 0

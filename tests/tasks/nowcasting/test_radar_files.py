@@ -20,6 +20,7 @@ from PIL import Image as Picture
 
 from cellwise.tasks.nowcasting.data_settings import Radar, RadarFormat, SyntheticRain
 from cellwise.tasks.nowcasting.floors import floors_of, lagrangian, persistence
+from cellwise.tasks.nowcasting.frames import Field, batch_of
 from cellwise.tasks.nowcasting.metrics import Verification
 from cellwise.tasks.nowcasting.metrics.verification import Scored
 from cellwise.tasks.nowcasting.motion import optical_flow
@@ -159,7 +160,8 @@ def test_each_format_gives_its_owners_rain_time_and_grid(form: RadarFormat, zipp
         path.unlink()
     (path,) = files_of(tmp_path, form)
     found = read_file(path, form)
-    assert (found.time, found.rain_mm_h.dtype) == (TIME, np.float32)
+    assert found.time == TIME
+    assert found.rain_mm_h.dtype == np.float32
     assert found.rain_mm_h == pytest.approx(rain_by_hand(form, values), rel=1e-5, abs=1e-6, nan_ok=True)
     assert found.grid.pixel_km == pytest.approx(2.0 if form == "odim_hdf5" else 1.0, rel=1e-3)
     assert "12 x 9 pixels" in found.product
@@ -295,8 +297,6 @@ def test_the_finnish_event_scores_what_pysteps_users_know() -> None:
     ]
     images: list[Image] = [read_file(path, "fmi_pgm") for path in names]
     rain = torch.from_numpy(np.stack([image.rain_mm_h for image in images]))[:, None]
-    from cellwise.tasks.nowcasting.frames import Field, batch_of
-
     batch = batch_of(rain, 3, torch.zeros(1, dtype=torch.int64), Field("mm/h", (1.0,)))
     found = {}
     for name, nowcast in (("persistence", persistence(batch)), ("lagrangian", lagrangian(batch))):

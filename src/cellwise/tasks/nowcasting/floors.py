@@ -79,5 +79,6 @@ def lagrangian(batch: Batch, motion: Tensor | None = None) -> Nowcast:
         CellwiseError: the motion is to be found, and pysteps or OpenCV is not installed.
     """
     seen = batch.seen.squeeze(2)
-    moved = carry(seen[-1], optical_flow(seen) if motion is None else motion.to(seen.device), len(batch.observed))
+    found = optical_flow(seen) if motion is None else motion
+    moved = carry(seen[-1], found.to(seen.device), len(batch.observed))
     return Nowcast(moved.frames.unsqueeze(2), moved.inside.unsqueeze(2))

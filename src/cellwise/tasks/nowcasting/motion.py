@@ -3,8 +3,9 @@
 Motion is the dense Lucas-Kanade field of pysteps (Lucas and Kanade 1981; Pulkkinen et al. 2019, doi
 10.5194/gmd-12-4185-2019): corners are tracked through the last three frames of 10 log10(R), outliers are dropped, and
 the rest is spread over the frame by inverse distance. The floor of Shi et al. 2015, ROVER (Woo and Wong 2017, doi
-10.3390/atmos8030048), finds motion by a variational method and is not published as code; its nearest kin in pysteps
-took ten to a hundred times as long here for the same scores (docs/nowcasting.md).
+10.3390/atmos8030048), finds motion by a variational method and is not published as code. Its nearest kin in pysteps,
+VET, took 30 times as long on crops of 128 km of three Swiss events, for a CSI at 1 mm/h of .807, .611, .455, .289 after
+5, 15, 30 and 60 minutes where Lucas-Kanade has .807, .605, .443, .279 and persistence .668, .420, .303, .219.
 
 Frames are carried by the backward semi-Lagrangian scheme of Germann and Zawadzki 2002 with one midpoint iteration a
 step, as in pysteps, whose `extrapolate` gives the same numbers.
