@@ -46,6 +46,7 @@ NOWCASTING = (
     *("trainer.threads=1", "trainer.max_steps=1"),
 )
 SEQUENCES = tuple(f"data.{split}_sequences=2" for split in ("train", "valid", "test"))
+NOT_SET: dict[str, Any] = dict.fromkeys(("path", "format", "train", "valid", "test"), "???")
 OF_NOWCASTING = (
     *("task/nowcasting", "data/moving_digits", "data/moving_mnist", "data/synthetic_rain", "data/radar"),
     *("network/encoder_forecaster", "network/fully_connected", "network/frame_cnn"),
@@ -121,7 +122,7 @@ def test_every_file_composes_and_trains_one_step(file: str, tmp_path: Path, monk
         ("data/moving_digits", MovingDigits),
         ("data/moving_mnist", MovingMnist),
         ("data/synthetic_rain", SyntheticRain),
-        ("data/radar", partial(Radar, path="???", format="???", train="???", valid="???", test="???")),
+        ("data/radar", partial(Radar, **NOT_SET)),
     ],
 )
 def test_a_file_says_the_defaults_of_its_settings(file: str, settings: Any) -> None:

@@ -104,8 +104,9 @@ def test_the_files_of_schema_1_are_read_and_written_unchanged(kind: str, tmp_pat
 
 
 def test_files_from_before_a_field_was_added_are_read_with_its_default(tmp_path: Path) -> None:
-    later = {"curves": ("about", "marks"), "heatmap": ("about", "words")}
-    before = {**examples(), "filmstrip": dataclasses.replace(examples()["filmstrip"], roles=(), levels=())}
+    later: dict[str, tuple[str, ...]] = {"curves": ("about", "marks"), "heatmap": ("about", "words")}
+    film: Any = examples()["filmstrip"]
+    before = {**examples(), "filmstrip": dataclasses.replace(film, roles=(), levels=())}
     later["filmstrip"] = ("about", "roles", "levels")
     for kind, fields in later.items():
         path = save_view(before[kind], tmp_path)

@@ -33,7 +33,7 @@ def test_a_loss_of_rain_is_its_formula_on_the_networks_scale(name: LossName) -> 
     error = outputs.detach().numpy()[:11] - RAIN.to_network(OBSERVED[:11]).numpy()
     weights = WEIGHTS if name.startswith("balanced") else 1.0
     each = {"mse": error**2, "mae": np.abs(error)}.get(name.removeprefix("balanced_"), error**2 + np.abs(error))
-    assert found.count == 11
+    assert found.pixels == 11
     assert found.mean().item() == pytest.approx(float((weights * each).sum() / 11))
     (gradient,) = torch.autograd.grad(found.mean(), outputs)
     assert gradient[11] == 0  # what was not observed teaches nothing
@@ -52,6 +52,6 @@ def test_cross_entropy_is_that_of_pixels_as_probabilities() -> None:
 def test_a_batch_without_an_observed_pixel_costs_nothing_and_gives_no_nan() -> None:
     outputs = raw()
     found = lost("mse", frames(outputs), torch.full((1, 1, 1, 3, 4), math.nan), RAIN)
-    assert (found.count, found.mean().item()) == (0, 0.0)
+    assert (found.pixels, found.mean().item()) == (0, 0.0)
     (gradient,) = torch.autograd.grad(found.mean(), outputs)
     assert not gradient.any()

@@ -5,6 +5,7 @@ Slow where the file itself is written and read: netCDF4 and pyproj come with the
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from functools import partial
 from pathlib import Path
@@ -89,7 +90,7 @@ def forecast_by_persistence(frames: Path, steps: int) -> Forecast:
     settings: NowcastingSettings = read_config(config).task
     newest = read_newest(data, frames, made_up.read)
     rain = np.pad(newest.rain_mm_h, ((0, 0), (0, 1), (0, 0)))[..., :-1] / 200  # 50 mm/h or less
-    settings = NowcastingSettings(settings.task, data, settings.network, 0, None)
+    settings = dataclasses.replace(settings, data=data)
     with torch.no_grad():
         return forecast(carrying(0, 0), settings, newest._replace(rain_mm_h=rain.astype(np.float32)), steps)
 

@@ -15,7 +15,7 @@ from cellwise.tasks import read_objective, recurrent_shapes
 from cellwise.tasks.nowcasting.frames import RAIN_THRESHOLDS_MM_H, Field
 from cellwise.tasks.nowcasting.metrics import Verification
 from cellwise.tasks.nowcasting.metrics.verification import Scored
-from cellwise.tasks.nowcasting.settings import NowcastingKeys
+from cellwise.tasks.nowcasting.settings import CSI_MM_H, NowcastingKeys
 from cellwise.training.settings import read
 
 
@@ -36,7 +36,7 @@ def refused(*words: str) -> str:
 )
 def test_loss_and_objective_follow_the_data(data: str, loss: str, objective: str) -> None:
     given = config(f"data={data}")
-    assert read(given).task.task.loss == loss
+    assert read(given).task.loss == loss
     assert read_objective(given).metric == objective
 
 
@@ -58,7 +58,8 @@ def test_every_objective_is_a_score(objective: str, data: str, unit: Any) -> Non
 
 
 def test_thresholds_that_can_be_chosen_are_those_that_are_scored() -> None:
-    assert get_args(get_type_hints(NowcastingKeys)["csi_mm_h"]) == RAIN_THRESHOLDS_MM_H
+    assert CSI_MM_H == RAIN_THRESHOLDS_MM_H
+    assert read_objective(config("data=synthetic_rain", "task.csi_mm_h=5")).metric == "csi_5mm_h"
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,7 @@ def test_thresholds_that_can_be_chosen_are_those_that_are_scored() -> None:
         (["network=frame_cnn", "network.layer.zoneout=0.1"], "network.layer has no effect on network.kind=cnn"),
         (["network.layer.layer_norm=true"], "network.layer.layer_norm=true is not for the encoder and forecaster"),
         (["network.layer.connections=skip"], "network.layer.connections=skip is not for nowcasting; allowed: plain,"),
+        (["task.csi_mm_h=1"], "task.csi_mm_h=1 is not allowed; allowed: 0.5, 2.0, 5.0, 10.0, 30.0"),
         (["data=sentences"], "unknown data 'sentences'; "),
     ],
 )

@@ -93,7 +93,7 @@ class LevelScale:
         """Return the colours of values; white below the first level, grey for what is not finite."""
         classes = class_of(values.astype(float), self._levels)
         missing = np.isnan(classes)
-        found = self._colours[np.where(missing, 0, classes).astype(int)]
+        found: Pixels = self._colours[np.where(missing, 0, classes).astype(int)]
         found[missing] = _MISSING
         return found
 

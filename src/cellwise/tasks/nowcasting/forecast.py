@@ -112,7 +112,7 @@ def forecast(network: nn.Module, settings: NowcastingSettings, newest: Newest, s
     patch = network.patch
     seen = F.pad(seen, (0, -width % patch, 0, -height % patch))  # no echo beyond the border
     network.recurrent.lead = steps
-    found = field.to_unit(activated(settings.task.loss, network(seen)))[:, 0, 0, :height, :width]
+    found = field.to_unit(activated(settings.loss, network(seen)))[:, 0, 0, :height, :width]
     found = torch.where(rain[-1].isnan(), torch.nan, found)
     step = settings.data.step_minutes
     return Forecast(found.numpy(), tuple(step * (number + 1) for number in range(steps)), newest)

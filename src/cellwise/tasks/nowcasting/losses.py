@@ -27,20 +27,20 @@ class Lost(NamedTuple):
 
     Attributes:
         of_pixel: of each pixel, (lead, batch, 1, height, width), 0 where nothing was observed.
-        observed: 1 where something was observed, the same shape.
+        there: bool, where something was observed, the same shape.
     """
 
     of_pixel: Tensor
-    observed: Tensor
+    there: Tensor
 
     @property
-    def count(self) -> int:
-        """Observed pixels."""
-        return int(self.observed.sum())
+    def pixels(self) -> int:
+        """How many were observed."""
+        return int(self.there.sum())
 
     def mean(self) -> Tensor:
         """Return the mean over observed pixels; 0 of none."""
-        return self.of_pixel.sum() / max(self.count, 1)
+        return self.of_pixel.sum() / max(self.pixels, 1)
 
 
 def activated(loss: LossName, raw: Tensor) -> Tensor:

@@ -76,7 +76,7 @@ class Stacks(nn.Module):
 
     def layers(self) -> list[Layer]:
         """Return all of them, in the order of computation."""
-        return [*self.encoder, *self.forecaster]  # type: ignore[list-item]
+        return [*self.encoder, *self.forecaster]
 
     def _dropped(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.dropout, self.training)
@@ -153,8 +153,8 @@ class FullyConnected(Forecaster):
     def forward(self, frames: Tensor) -> Tensor:
         """Return the frames to come."""
         lowest = self.recurrent(frames.flatten(2))[-1]
-        answer: Tensor = self.output(lowest)
-        return answer.unflatten(2, frames.shape[2:])
+        answer: Tensor = self.output(lowest).reshape(*lowest.shape[:2], *frames.shape[2:])
+        return answer
 
     def recurrent_layers(self) -> list[Layer]:
         """Return the recurrent layers."""

@@ -19,6 +19,8 @@ from cellwise.tasks.nowcasting.network_settings import ForecasterSettings, read_
 from cellwise.tasks.objective import Objective
 
 LossName = Literal["cross_entropy", "mse", "mae", "balanced_mse", "balanced_mae", "balanced"]
+CSI_MM_H = (0.5, 2.0, 5.0, 10.0, 30.0)
+"""Thresholds of rain that are scored, and that a run may be judged by."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class NowcastingKeys:
     name: str = "nowcasting"
     loss: Literal["auto", "cross_entropy", "mse", "mae", "balanced_mse", "balanced_mae", "balanced"] = "auto"
     objective: Literal["auto", "mse", "mae", "csi", "ssim", "balanced_mse", "balanced_mae"] = "auto"
-    csi_mm_h: Literal[0.5, 2.0, 5.0, 10.0, 30.0] = 0.5
+    csi_mm_h: float = 0.5
     batch_size: int = bounded(16, minimum=1)
     eval_batch_size: int = bounded(50, minimum=1)
 
@@ -38,7 +40,8 @@ class NowcastingSettings:
     """Everything about a nowcasting run but cell, optimiser and trainer.
 
     Attributes:
-        task: loss, objective and batches, nothing left to `auto`.
+        task: objective and batches, nothing left to `auto`.
+        loss: what training minimises.
         data: where frames come from.
         network: around the cell.
         seed: the run's, of the order and the crops that training sees.
@@ -46,6 +49,7 @@ class NowcastingSettings:
     """
 
     task: NowcastingKeys
+    loss: LossName
     data: DataSettings
     network: ForecasterSettings
     seed: int
@@ -59,8 +63,10 @@ def read(config: Mapping[str, Any]) -> NowcastingSettings:
         CellwiseError: an unknown key, a value that is not allowed, settings that do not fit each other.
     """
     data = read_data(config["data"])
+    keys = _keys(config, data)
     return NowcastingSettings(
-        task=_keys(config, data),
+        task=keys,
+        loss=_loss(keys, data),
         data=data,
         network=read_network(config["network"], frame_size(data)),
         seed=config["seed"],
@@ -120,18 +126,25 @@ def objective_of(keys: NowcastingKeys, *, rain: bool) -> Objective:
 def _keys(config: Mapping[str, Any], data: DataSettings) -> NowcastingKeys:
     keys = parse(NowcastingKeys, config["task"], "task")
     rain = shows_rain(data)
-    if not rain and keys.loss.startswith("balanced"):
-        raise CellwiseError(
-            f"task.loss={keys.loss} weighs rain, and data={data.name} shows none; allowed: cross_entropy, mse, mae"
-        )
+    if keys.csi_mm_h not in CSI_MM_H:
+        raise CellwiseError(f"task.csi_mm_h={keys.csi_mm_h:g} is not allowed; allowed: {', '.join(map(str, CSI_MM_H))}")
     if not rain and keys.objective.startswith("balanced"):
         raise CellwiseError(
             f"task.objective={keys.objective} weighs rain, and data={data.name} shows none; "
             "allowed: mse, mae, csi, ssim"
         )
-    loss = keys.loss if keys.loss != "auto" else "mse" if rain else "cross_entropy"
     judged = keys.objective if keys.objective != "auto" else "csi" if rain else "mse"
-    return dataclasses.replace(keys, loss=loss, objective=judged)
+    return dataclasses.replace(keys, objective=judged)
+
+
+def _loss(keys: NowcastingKeys, data: DataSettings) -> LossName:
+    if keys.loss == "auto":
+        return "mse" if shows_rain(data) else "cross_entropy"
+    if keys.loss.startswith("balanced") and not shows_rain(data):
+        raise CellwiseError(
+            f"task.loss={keys.loss} weighs rain, and data={data.name} shows none; allowed: cross_entropy, mse, mae"
+        )
+    return keys.loss
 
 
 def require_alike(own: NowcastingSettings, other: NowcastingSettings) -> None:

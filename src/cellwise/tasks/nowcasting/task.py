@@ -87,15 +87,15 @@ class NowcastingTask(Task):
     def learn(self, network: nn.Module, batch: Batch, state: None) -> Learned:
         """Return the loss of one batch: the mean over observed pixels."""
         inputs, observed, *_ = batch
-        name = self.settings.task.loss
+        name = self.settings.loss
         found = lost(name, network(inputs), observed, self.field)
-        count, frames = found.count, (len(inputs) + len(observed)) * inputs.shape[1]
+        count, frames = found.pixels, (len(inputs) + len(observed)) * inputs.shape[1]
         logged = (found.of_pixel.detach().double().sum(), max(count, 1))
-        return Learned(found.of_pixel.sum() / max(count, 1), {f"{name}_pixel": logged}, frames, None, count)
+        return Learned(found.mean(), {f"{name}_pixel": logged}, frames, None, count)
 
     def forecast(self, network: nn.Module, inputs: Tensor) -> Tensor:
         """Return what a network forecasts, in the data's unit, (lead, batch, 1, height, width)."""
-        return self.field.to_unit(activated(self.settings.task.loss, network(inputs)))
+        return self.field.to_unit(activated(self.settings.loss, network(inputs)))
 
     def probed(self) -> Probed:
         """Return the first sequences of validation; few, because each pixel is a row of the cell."""
@@ -105,8 +105,8 @@ class NowcastingTask(Task):
     def last_loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Return the loss of each sequence's last frame, (batch,)."""
         inputs, observed, *_ = batch
-        found = lost(self.settings.task.loss, network(inputs)[-1:], observed[-1:], self.field)
-        pixels = found.observed.flatten(2).sum(-1)[0]
+        found = lost(self.settings.loss, network(inputs)[-1:], observed[-1:], self.field)
+        pixels = found.there.flatten(2).sum(-1)[0]
         return found.of_pixel.flatten(2).sum(-1)[0] / pixels.clamp(min=1)
 
     def scores(self) -> FrameScores:
