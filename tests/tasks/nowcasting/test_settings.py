@@ -32,7 +32,7 @@ def refused(*words: str) -> str:
 
 @pytest.mark.parametrize(
     ("data", "loss", "objective"),
-    [("moving_digits", "cross_entropy", "mse_pixel"), ("synthetic_rain", "mse", "csi_0.5mm_h")],
+    [("moving_digits", "cross_entropy", "mse_pixel"), ("synthetic_rain", "balanced", "csi_0.5mm_h")],
 )
 def test_loss_and_objective_follow_the_data(data: str, loss: str, objective: str) -> None:
     given = config(f"data={data}")

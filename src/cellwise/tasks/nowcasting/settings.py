@@ -139,7 +139,7 @@ def _keys(config: Mapping[str, Any], data: DataSettings) -> NowcastingKeys:
 
 def _loss(keys: NowcastingKeys, data: DataSettings) -> LossName:
     if keys.loss == "auto":
-        return "mse" if shows_rain(data) else "cross_entropy"
+        return "balanced" if shows_rain(data) else "cross_entropy"
     if keys.loss.startswith("balanced") and not shows_rain(data):
         raise CellwiseError(
             f"task.loss={keys.loss} weighs rain, and data={data.name} shows none; allowed: cross_entropy, mse, mae"
