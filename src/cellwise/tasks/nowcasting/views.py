@@ -94,7 +94,7 @@ def film(observed: Tensor, forecast: Tensor, field: Field, *, private: bool) -> 
 
 def _spectra(model: Verification, floors: Mapping[str, Verification], field: Field) -> list[View]:
     said, seen = (_numbers(spectrum) for spectrum in model.spectra())  # (lead, wave numbers)
-    side = 2 * said.shape[1] if said.shape[1] > 1 else 1
+    side = 2 * said.shape[1]  # of the frame in pixels; one more than there are where they are odd
     wave = np.arange(1, said.shape[1])
     unit, pixel = ("km", field.pixel_km) if field.pixel_km else ("pixels", 1.0)
     length = side * pixel / wave
@@ -114,9 +114,9 @@ def _spectra(model: Verification, floors: Mapping[str, Verification], field: Fie
         )
         for place, words, step in (("the_start", "first", 0), ("the_end", "last", len(lead) - 1))
     ]
-    series = [Series("model", lead, _detail(said, side) / _detail(seen, side))]
+    series = [Series("model", lead, _share(said, seen, side))]
     for name, floor in floors.items():
-        share = _detail(_numbers(floor.spectra()[0]), side) / _detail(seen, side)
+        share = _share(_numbers(floor.spectra()[0]), seen, side)
         if (share > 0).any():
             series.append(Series(name, lead, share, role="floor"))
     series.append(Series("observed", lead, np.ones(len(lead)), role="optimum"))
@@ -125,12 +125,13 @@ def _spectra(model: Verification, floors: Mapping[str, Verification], field: Fie
     return [*found, Curves("detail_by_lead_time", title, question, axis, y, tuple(series))]
 
 
-def _detail(spectra: Numbers, side: int) -> Numbers:
-    """Power of short waves, (lead,); each ring holds as many waves as it is round."""
-    wave = np.arange(spectra.shape[1])
+def _share(said: Numbers, seen: Numbers, side: int) -> Numbers:
+    """Power of short waves as a share of that observed, (lead,); NaN where nothing was."""
+    wave = np.arange(said.shape[1])
     short = wave > side / _DETAIL
-    summed: Numbers = (spectra * wave)[:, short].sum(1)
-    return summed
+    # A ring holds as many waves as it is long.
+    forecast, observed = ((spectra * wave)[:, short].sum(1) for spectra in (said, seen))
+    return np.divide(forecast, observed, out=np.full(len(said), np.nan), where=observed > 0)
 
 
 def _table(found: Mapping[str, Tensor], field: Field, lead: Numbers) -> Table:
