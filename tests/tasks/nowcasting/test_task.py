@@ -94,7 +94,7 @@ def test_the_last_loss_is_that_of_the_last_frame_of_each_sequence() -> None:
     network = task.network(build_cell("gru"), "reference")
     found = task.last_loss(network, batch._replace(observed=observed))
     raw = network(batch.inputs)
-    alone = [lost("mse", raw[-1:, [row]], observed[-1:, [row]], task.field).mean().item() for row in (0, 1, 2)]
+    alone = [lost("balanced", raw[-1:, [row]], observed[-1:, [row]], task.field).mean().item() for row in (0, 1, 2)]
     assert found.tolist()[:3] == pytest.approx(alone)
     assert alone[1] == 0
 

@@ -131,7 +131,8 @@ def _share(said: Numbers, seen: Numbers, side: int) -> Numbers:
     short = wave > side / _DETAIL
     # A ring holds as many waves as it is long.
     forecast, observed = ((spectra * wave)[:, short].sum(1) for spectra in (said, seen))
-    return np.divide(forecast, observed, out=np.full(len(said), np.nan), where=observed > 0)
+    share: Numbers = np.divide(forecast, observed, out=np.full(len(said), np.nan), where=observed > 0)
+    return share
 
 
 def _table(found: Mapping[str, Tensor], field: Field, lead: Numbers) -> Table:
