@@ -136,6 +136,9 @@ def _make(
         record.capture_output()
     if start is not None:
         record.note(f"goes on from {start.checkpoint.name}")
+    else:
+        for line in task.remarks:
+            record.note(f"data: {line}")
     with stop_signals() as stop, recorded(record, stop):
         of, on, log = settings.trainer.devices, settings.trainer.accelerator, folder / "log.txt"
         with all_ranks(of, on, log, take_part, config, info.threads, start) as ranks:

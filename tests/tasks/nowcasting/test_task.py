@@ -170,3 +170,17 @@ def test_missing_pixels_count_nowhere_in_the_scores() -> None:
     part.update(Last(), batch._replace(observed=holed), None)
     for score in ("csi_0.5mm_h", "mae_pixel_mm_h", "hss_0.5mm_h"):
         assert part.compute()[score] == pytest.approx(whole.compute()[score])
+
+
+def test_what_is_to_be_known_of_the_data_stands_in_the_log_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = NowcastingTask.__init__
+
+    def init(task: NowcastingTask, *arguments: Any) -> None:
+        right(task, *arguments)
+        task.remarks = ("files skipped: 2",)
+
+    monkeypatch.setattr(NowcastingTask, "__init__", init)
+    words = ["task=nowcasting", *SMALL, "trainer.max_steps=1", f"runs_dir={tmp_path}"]
+    assert "data: files skipped: 2" in (train(compose_config(words)).folder / "log.txt").read_text()

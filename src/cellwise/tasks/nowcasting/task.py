@@ -20,7 +20,7 @@ from cellwise.records.schema import View
 from cellwise.recurrent.layer import ConvRecurrent, Recurrent
 from cellwise.tasks.contract import Learned, Probed, Split, Task
 from cellwise.tasks.nowcasting import views
-from cellwise.tasks.nowcasting.data_settings import Radar, build_sequences
+from cellwise.tasks.nowcasting.data_settings import DataSettings, Radar, build_sequences
 from cellwise.tasks.nowcasting.floors import floors_of
 from cellwise.tasks.nowcasting.frames import Batch, Sequences
 from cellwise.tasks.nowcasting.losses import activated, lost
@@ -57,7 +57,7 @@ class NowcastingTask(Task):
         self.field = sequences["train"].field
         self.objective = objective_of(settings.task, rain=self.field.unit == "mm/h")
         self._floors: dict[str, Verification] | None = None
-        self.checksums = {f"{settings.data.name}/{split}": sequences[split].sha256() for split in get_args(Split)}
+        self.checksums = {_called(settings.data, split): sequences[split].sha256() for split in get_args(Split)}
         self.remarks = tuple(dict.fromkeys(line for split in get_args(Split) for line in sequences[split].remarks))
 
     def network(self, cell: Cell, engine: str) -> Forecaster:
@@ -135,7 +135,7 @@ class NowcastingTask(Task):
         require_alike(self.settings, settings)
         other = build_sequences(settings.data, settings.seed, settings.data_dir)[split]
         task = NowcastingTask(dataclasses.replace(self.settings, data=settings.data), {**self.sequences, "test": other})
-        task.checksums = {f"{settings.data.name}/{split}": other.sha256()}
+        task.checksums = {_called(settings.data, split): other.sha256()}
         task.remarks = (f"{len(other):,} sequences of {split}", *other.remarks)
         return task
 
@@ -153,3 +153,9 @@ class NowcastingTask(Task):
         assert shown is not None
         skill = views.skill_views(scores.verification, self.verified_floors(), self.field)
         return [*skill, views.film(*shown, self.field, private=isinstance(self.settings.data, Radar))]
+
+
+def _called(data: DataSettings, split: Split) -> str:
+    """What a split's data are called in the record: of radar by its hours, which tell folds of one archive apart."""
+    hours = f" of {', '.join(getattr(data, split)[:2])}" if isinstance(data, Radar) else ""
+    return f"{data.name}/{split}{hours}"
