@@ -18,7 +18,7 @@ from cellwise.recurrent.engines.fused.compiled import Call, made
 from cellwise.recurrent.engines.fused.form import Form
 from cellwise.recurrent.engines.fused.given import Given
 from cellwise.recurrent.engines.fused.graphs import backward_stages, forward_stages
-from cellwise.recurrent.engines.fused.products import product_of
+from cellwise.recurrent.engines.fused.products import input_product_of, product_of
 
 Rows = Sequence[Tensor] | Tensor
 """What a graph takes under one name: a tensor a step, or one for all."""
@@ -44,7 +44,7 @@ class Tape:
         self._lead = self.flat(given.x[0]).shape[:-1]
         maps, image = given.conditions.matrices.items(), self._image
         self.products = {name: product_of(given.recurrent_map, matrix, image) for name, matrix in maps}
-        self.input = product_of(given.input_map, given.input_weight, image)
+        self.input = input_product_of(given.input_map, given.input_weight, image)
         self.projected = self._projected()
         self._made = made(form, self.projected, self._lead[-1])
         self.results = {n: self._buffer(len(cell.products[n][0])) for n in form.products if not form.merges(n)}

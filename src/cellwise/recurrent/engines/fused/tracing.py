@@ -125,7 +125,10 @@ def _graph(stage: Stage, examples: Sequence[Tensor], *, any_rows: bool) -> Graph
         if axis is not None:
             dims[axis] = DimDynamic.DUCK  # equal sizes are one symbol
         context: Any = StatelessSymbolicContext(dynamic_sizes=dims)
-        fakes.append(mode.from_tensor(value, source=ConstantSource(f"argument_{number}"), symbolic_context=context))
+        fake = mode.from_tensor(value, source=ConstantSource(f"argument_{number}"), symbolic_context=context)
+        if value.dim() > 1:
+            int(fake.stride(-2))  # how far apart rows lie is a number, or becomes one by being asked for
+        fakes.append(fake)
     with mode:
         graph = make_fx(stage, tracing_mode="real")(*fakes)
     graph.graph.eliminate_dead_code()
