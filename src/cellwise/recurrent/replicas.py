@@ -19,6 +19,7 @@ from cellwise.cells.contract import State
 from cellwise.errors import CellwiseError
 from cellwise.recurrent.conditions import Conditions
 from cellwise.recurrent.engines import fused
+from cellwise.recurrent.engines.fused.form import kind_of
 from cellwise.recurrent.engines.fused.given import Given
 from cellwise.recurrent.guard import Lengths
 from cellwise.recurrent.layer import Recurrent
@@ -152,6 +153,5 @@ def _check(layers: Sequence[Recurrent]) -> None:
 
 def _what(layer: Recurrent) -> tuple[Any, ...]:
     """What must be the same for layers that run at once."""
-    cell = (type(layer.cell), tuple(sorted((name, repr(value)) for name, value in vars(layer.cell).items())))
     sizes = (layer.input_size, layer.hidden_size, layer.num_layers, layer.directions)
-    return (*cell, *sizes, layer.options)
+    return (kind_of(layer.cell), *sizes, layer.options)

@@ -161,7 +161,7 @@ class Tape:
             found[f"state:{name}"] = (self.flat(self.given.state[name]).contiguous(), *rows[:-1])
         found |= {name: self._constant(name) for name in form.constant_names}
         for name, kept in conditions.kept.items():
-            found[f"kept:{name}"] = self.flat(kept, leading=1).unbind(0) if form.drawn else kept
+            found[f"kept:{name}"] = self.flat(kept, leading=1).unbind(0) if form.drawn else self._everywhere(kept)
         if conditions.lengths is not None:
             found["valid"] = self._of_rows(conditions.lengths.valid).unbind(0)
             found["output"] = self.output.unbind(0)
@@ -175,8 +175,12 @@ class Tape:
         return dict(zip(names, value.chunk(len(names), dim=-1), strict=True))
 
     def _of_rows(self, mask: Tensor) -> Tensor:
-        """A mask over time and batch as one over time and rows."""
-        return mask.repeat_interleave(math.prod(self._image), dim=1) if self._image else mask
+        """A mask over time and batch as one over time and rows, those of a step side by side."""
+        return mask.repeat_interleave(math.prod(self._image), dim=1) if self._image else mask.contiguous()
+
+    def _everywhere(self, rate: Tensor) -> Tensor:
+        """A rate as a mask, (rows, hidden): torch 2.13 can't trace a `lerp` by one number for any number of rows."""
+        return rate.expand(*self._lead, self.form.hidden).contiguous()
 
     def _constant(self, name: str) -> Tensor:
         kind, _, of = name.partition(":")
