@@ -122,7 +122,7 @@ def _film_panels(views: Mapping[str, Filmstrip]) -> dict[tuple[str, int], tuple[
 def _film_image(view: Filmstrip, row: int, time: int, suffix: str) -> dict[str, Any]:
     values = _frame(view, row, time)
     if view.role(row) == "difference":
-        return _image(values, suffix, coloraxis="coloraxis2")
+        return _image(values, suffix, digits=2, coloraxis="coloraxis2")  # of an error nobody reads a third
     if view.levels:  # classes: numbers of one digit, and the colour bar says which rain each of them is
         return _image(class_of(values, view.levels), suffix, hovertemplate="%{x}, %{y}<extra></extra>")
     return _image(values, suffix)
@@ -178,10 +178,10 @@ def _slider(view: Filmstrip, times: list[Any]) -> dict[str, Any]:
     return {"active": 0, "currentvalue": shown, "steps": steps, "pad": {"t": 24}}
 
 
-def _image(values: npt.NDArray[Any], suffix: str, **more: Any) -> dict[str, Any]:
+def _image(values: npt.NDArray[Any], suffix: str, digits: int = 4, **more: Any) -> dict[str, Any]:
     return {
         "type": "heatmap",
-        "z": [numbers(row, 4) for row in values],
+        "z": [numbers(row, digits) for row in values],
         "xaxis": f"x{suffix}",
         "yaxis": f"y{suffix}",
         "coloraxis": "coloraxis",
