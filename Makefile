@@ -22,7 +22,9 @@ test: setup
 	$(BIN)/pytest -n auto
 
 # What starts many processes and takes minutes: the other half of the proofs of sweeps, signals and data parallel runs.
+# Also what reads radar files and finds motion, with pysteps itself, which is built from source: a C compiler is needed.
 test-slow: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[nowcasting]'
 	$(BIN)/pytest -n auto -m slow
 
 # The page, static and live, in Debian's chromium without a window: apt-get install chromium, or any chromium on the PATH.

@@ -23,7 +23,7 @@ from cellwise.budget import (
 from cellwise.cells.contract import Cell
 from cellwise.cells.registry import build_cell, cell_info, cell_names
 from cellwise.errors import CellwiseError
-from cellwise.recurrent.layer import Recurrent
+from cellwise.recurrent.layer import ConvRecurrent, Recurrent
 from cellwise.recurrent.options import twice_biased
 from cellwise.testing.contract import option_variants
 from tests.cells.reference.layer import case_id
@@ -37,20 +37,26 @@ def parameters(cell: Cell, shape: Shape, hidden_size: int) -> int:
     return Budget("params", 1).cost(cell, [shape], hidden_size)
 
 
-def layer_of(name: str, options: dict[str, Any], shape: Shape, hidden_size: int) -> Recurrent:
-    return Recurrent(
+def layer_of(name: str, options: dict[str, Any], shape: Shape, hidden_size: int) -> Recurrent | ConvRecurrent:
+    sizes: dict[str, Any] = {}
+    if shape.places > 1:
+        sizes = {"kernel_size": shape.kernel_size, "recurrent_kernel_size": shape.recurrent_kernel_size}
+    kind: Any = ConvRecurrent if sizes else Recurrent
+    layer: Recurrent | ConvRecurrent = kind(
         name,
         shape.input_size,
-        hidden_size,
-        shape.num_layers,
+        shape.units(hidden_size),
+        num_layers=shape.num_layers,
         bidirectional=shape.directions == 2,
         bias=shape.bias,
         recurrent_bias=shape.recurrent_bias,
         layer_norm=shape.layer_norm,
         learned_state=shape.learned_state,
         connections="skip" if shape.skip else "plain",
+        **sizes,
         **options,
     )
+    return layer
 
 
 COUNTED = (
@@ -62,6 +68,10 @@ COUNTED = (
     Shape(5, 3, 2),
     Shape(5, 3, 2, bias=False, layer_norm=True, learned_state=True, skip=True),
     Shape(5, 2, recurrent_bias=True),
+    Shape(0),  # without an input
+    Shape(4, 2, share=0.5, multiple=2),  # of 8 units
+    Shape(5, 2, 2, kernel_size=5, recurrent_kernel_size=3, places=12),
+    Shape(0, learned_state=True, kernel_size=3, recurrent_kernel_size=3, places=12),
 )
 # A layer refuses second biases where they would change nothing.
 CASES = [
@@ -75,8 +85,10 @@ CASES = [
 @pytest.mark.parametrize(("name", "options", "shape"), CASES)
 def test_parameters_are_those_of_the_layer(name: str, options: dict[str, Any], shape: Shape) -> None:
     with torch.device("meta"):
-        layer = layer_of(name, options, shape, 7)
-    assert parameters(layer.cell, shape, 7) == sum(parameter.numel() for parameter in layer.parameters())
+        layer = layer_of(name, options, shape, 7 + shape.multiple - 1)
+    assert parameters(layer.cell, shape, 7 + shape.multiple - 1) == sum(
+        parameter.numel() for parameter in layer.parameters()
+    )
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -96,6 +108,17 @@ def test_flops_are_those_that_torch_counts(name: str, input_size: int, options: 
         layer(torch.zeros(time, batch, input_size))
     expected = recurrent_flops(layer.cell, input_size, 7, layer.num_layers, directions=layer.directions)
     assert expected == counter.get_total_flops() / time / batch
+
+
+@pytest.mark.parametrize("shape", [Shape(5, 2, share=0.5), Shape(4, share=0.5), Shape(0)], ids=str)
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_flops_on_images_are_those_that_torch_counts(name: str, shape: Shape) -> None:
+    time, batch, height, width = 2, 3, 4, 5
+    shape = shape._replace(kernel_size=5, recurrent_kernel_size=3, places=height * width)
+    layer = layer_of(name, {}, shape, 8)
+    with FlopCounterMode(display=False) as counter:
+        layer(torch.zeros(time, batch, shape.input_size, height, width))
+    assert Budget("flops", 1).cost(layer.cell, [shape], 8) == counter.get_total_flops() / time / batch
 
 
 def test_a_gru_with_reset_before_costs_the_same() -> None:
@@ -137,6 +160,12 @@ SHAPES: dict[str, Shapes] = {
     "fixed input": lambda hidden: [Shape(6)],
     "two layers both ways": lambda hidden: [Shape(6, 2, 2)],
     "two stacks": lambda hidden: [Shape(6), Shape(4, 2)],
+    "images, a narrower layer above": lambda hidden: [
+        Shape(6, kernel_size=3, recurrent_kernel_size=3, places=9, multiple=2),
+        Shape(hidden, share=0.5, kernel_size=3, recurrent_kernel_size=1, places=9),
+        Shape(0, share=0.5, recurrent_kernel_size=3, places=9),
+        Shape(6, share=0.5, recurrent_kernel_size=3, places=9),
+    ],
 }
 
 
@@ -157,8 +186,9 @@ def test_no_other_hidden_size_is_nearer(name: str, shapes: Shapes) -> None:
     @given(st.sampled_from(["params", "flops"]), st.integers(1, 20_000))
     def nearest(kind: Any, amount: int) -> None:
         budget = Budget(kind, amount)
-        cost = {size: budget.cost(cell, shapes(size), size) for size in range(1, 121)}
-        amount = max(amount, cost[1])
+        unit = max(shape.multiple for shape in shapes(1))
+        cost = {size: budget.cost(cell, shapes(size), size) for size in range(unit, 121, unit)}
+        amount = max(amount, cost[unit])
         if amount > cost[120]:
             return
         budget = Budget(kind, amount)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cellwise.interop.onnx.export import export_onnx
     from cellwise.interop.torch import from_torch, to_torch
     from cellwise.recurrent.layer import ConvRecurrent, Recurrent
+    from cellwise.recurrent.replicas import Replicas
 
 __version__ = "0.1.0"
 
@@ -23,6 +24,7 @@ _PUBLIC = {
     "CellwiseError": "cellwise.errors",
     "ConvRecurrent": "cellwise.recurrent.layer",
     "Recurrent": "cellwise.recurrent.layer",
+    "Replicas": "cellwise.recurrent.replicas",
     "cell_info": "cellwise.cells.registry",
     "cell_names": "cellwise.cells.registry",
     "export_onnx": "cellwise.interop.onnx.export",
@@ -36,6 +38,7 @@ __all__ = [
     "CellwiseError",
     "ConvRecurrent",
     "Recurrent",
+    "Replicas",
     "cell_info",
     "cell_names",
     "export_onnx",

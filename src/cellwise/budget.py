@@ -32,6 +32,11 @@ class Shape(NamedTuple):
         bias, recurrent_bias, layer_norm, learned_state: as `LayerOptions` of the layer.
         skip: whether each layer above the first sees the first one's input too.
         multiple: what the hidden size must be a multiple of, for what follows the layers; costs nothing.
+        share: the layers' units, as a share of the hidden size; their product must be a whole number.
+        kernel_size: side of the input's map on images; 1 for a dense one.
+        recurrent_kernel_size: of the recurrent maps.
+        places: pixels at which a layer computes; 1 for vectors.
+        plain: the layers are no recurrent ones: one map and one bias a unit each, whatever the cell is.
     """
 
     input_size: int
@@ -43,6 +48,15 @@ class Shape(NamedTuple):
     learned_state: bool = False
     skip: bool = False
     multiple: int = 1
+    share: float = 1.0
+    kernel_size: int = 1
+    recurrent_kernel_size: int = 1
+    places: int = 1
+    plain: bool = False
+
+    def units(self, hidden_size: int) -> int:
+        """Return the units of a layer in one direction, for a network's hidden size."""
+        return round(hidden_size * self.share)
 
 
 def shape_of(
@@ -140,7 +154,8 @@ def _rising(budget: Budget, cell: Cell, shapes: Sequence[Shape]) -> Iterator[tup
     A raw gate has no map where hidden size and input size are equal, so the cost falls there, for that size alone.
     """
     low = 1
-    for size in sorted({shape.input_size for shape in shapes} if cell.raw else set()):
+    alike = {round(shape.input_size / shape.share) for shape in shapes if shape.input_size}
+    for size in sorted(alike if cell.raw else set()):
         if low < size:
             yield low, size - 1
         yield size, size
@@ -190,6 +205,8 @@ def recurrent_flops(cell: Cell, input_size: int, hidden_size: int, num_layers: i
 
 
 def _parameters(cell: Cell, shape: Shape, hidden_size: int) -> int:
+    if shape.plain:
+        return _weights(cell, shape, hidden_size) + shape.num_layers * shape.units(hidden_size)
     vectors = len(cell.extras)
     if shape.bias:
         vectors += len(cell.gates) + len(cell.part_biases)
@@ -198,21 +215,25 @@ def _parameters(cell: Cell, shape: Shape, hidden_size: int) -> int:
     if shape.learned_state:
         vectors += len(cell.states if cell.free_states is None else cell.free_states)
     norms = 2 * (shape.num_layers - 1) if shape.layer_norm else 0  # a gain and a shift a unit, between layers
-    units = hidden_size * shape.directions
+    units = shape.units(hidden_size) * shape.directions
     return _weights(cell, shape, hidden_size) + (shape.num_layers * vectors + norms) * units
 
 
 def _flops(cell: Cell, shape: Shape, hidden_size: int) -> int:
-    return 2 * _weights(cell, shape, hidden_size)  # each weight is used once a step
+    """Each weight is used once a step; on images at each pixel, those that look beyond the border too."""
+    return 2 * shape.places * _weights(cell, shape, hidden_size)
 
 
 def _weights(cell: Cell, shape: Shape, hidden_size: int) -> int:
-    """Entries of all matrices; an antisymmetric one is stored and multiplied in full."""
-    recurrent = sum(len(feeds) * width for feeds, width in cell.products.values()) * hidden_size**2
+    """Entries of all matrices and kernels; an antisymmetric one is stored and multiplied in full."""
+    hidden_size = shape.units(hidden_size)
+    blocks = 0 if shape.plain else sum(len(feeds) * width for feeds, width in cell.products.values())
+    recurrent = blocks * (hidden_size * shape.recurrent_kernel_size) ** 2
     total = 0
     for layer in range(shape.num_layers):
         in_units = hidden_size * shape.directions if layer else 0
         in_units += shape.input_size if layer == 0 or shape.skip else 0
-        mapped = len(cell.gates) - (len(cell.raw) if in_units == hidden_size else 0)
-        total += mapped * hidden_size * in_units + recurrent
+        raw = len(cell.raw) if in_units == hidden_size else 0
+        mapped = 1 if shape.plain else len(cell.gates) - raw
+        total += mapped * hidden_size * in_units * shape.kernel_size**2 + recurrent
     return shape.directions * total

@@ -231,6 +231,22 @@ def evaluate(
 
 
 @app.command()
+def predict(
+    run: Run,
+    source: Annotated[Path, typer.Option("--input", help="Nowcasting: a folder of radar files; the newest count.")],
+    lead: Annotated[str, typer.Option("--lead", help="Nowcasting: how far, for example 60min or 1h.")],
+    out: Annotated[Path, typer.Option("--out", help="Nowcasting: a NetCDF file to write; a PNG comes beside it.")],
+) -> None:
+    """Use a trained run on input of your own: of nowcasting, a forecast from the newest frames of a folder."""
+    from cellwise.tasks import predictor_of
+    from cellwise.training.trained import read_config
+
+    config = read_config(run)
+    for line in predictor_of(config)(run, config, source, lead, out):
+        print(line)
+
+
+@app.command()
 def export(
     run: Run,
     onnx: Annotated[Path, typer.Option("--onnx", help="The file to write, for example lstm.onnx.")],
@@ -283,13 +299,15 @@ def bench(
 def data_list() -> None:
     """List the data sets with licence and whether they are here."""
     from cellwise.data.get import data_folder, is_present
-    from cellwise.tasks.language.sources import OFFICIAL
+    from cellwise.tasks import data_sets
 
     folder = data_folder(None)
-    print(f"sentences    embedded, generated from a seed; nothing to fetch\ndata folder: {folder}")
-    for name, text in OFFICIAL.items():
-        here = "present" if is_present(text.dataset, folder) else f"absent, `cellwise data get {name}`"
-        print(f"{name:12} {text.dataset.description}; licence: {text.dataset.licence}; {here}")
+    for name in ("sentences", "moving_digits", "synthetic_rain"):
+        print(f"{name:14} embedded, generated from a seed; nothing to fetch")
+    print(f"data folder: {folder}")
+    for name, dataset in data_sets().items():
+        here = "present" if is_present(dataset, folder) else f"absent, `cellwise data get {name}`"
+        print(f"{name:14} {dataset.description}; licence: {dataset.licence}; {here}")
 
 
 @data_app.command("get")
@@ -316,11 +334,12 @@ def data_check(name: str, data_dir: str | None = None) -> None:
 
 def _dataset(name: str) -> Any:
     from cellwise.errors import unknown
-    from cellwise.tasks.language.sources import OFFICIAL
+    from cellwise.tasks import data_sets
 
-    if name not in OFFICIAL:
-        raise unknown("data set", name, OFFICIAL)
-    return OFFICIAL[name].dataset
+    known = data_sets()
+    if name not in known:
+        raise unknown("data set", name, known)
+    return known[name]
 
 
 def _launcher_words(jobs: int | None, timeout_minutes: float | None) -> list[str]:

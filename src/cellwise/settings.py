@@ -1,7 +1,7 @@
 """Typed settings out of plain configuration: each value checked before anything runs, each error one line.
 
 A room declares its settings as a frozen dataclass; `parse` fills it from a mapping. Types are `int`, `float`,
-`bool`, `str`, `Literal[...]`, any of them with `| None`, tuples of strings, a number or numbers by name
+`bool`, `str`, `Literal[...]`, any of them with `| None`, tuples of strings or numbers, a number or numbers by name
 (`float | Mapping[str, float]`), any values by name, and dataclasses again; bounds come from `bounded`.
 """
 
@@ -76,7 +76,8 @@ def _checked(value: Any, hint: Any, bounds: Mapping[str, Any], key: str) -> Any:
     if typing.get_origin(kind) is typing.Literal:
         return _listed(value, typing.get_args(kind), key)
     if typing.get_origin(kind) is tuple:
-        return _texts(value, key)
+        each = typing.get_args(kind)[0]
+        return _texts(value, key) if each is str else _numbers(value, each, bounds, key)
     return _bounded(_typed(value, kind, key), bounds, key)
 
 
@@ -99,6 +100,14 @@ def _texts(value: Any, key: str) -> tuple[str, ...]:
     if not isinstance(items, list | tuple) or not all(isinstance(i, str) for i in items):
         raise CellwiseError(f"{key}={value!r} must be a list of texts, for example {key}=[a,b]")
     return tuple(items)
+
+
+def _numbers(value: Any, kind: Any, bounds: Mapping[str, Any], key: str) -> tuple[Any, ...]:
+    """A list of numbers, or one in place of a list of one."""
+    items = value if isinstance(value, list | tuple) else [value]
+    if not items:
+        raise CellwiseError(f"{key}=[] must hold a number, for example {key}=[3]")
+    return tuple(_bounded(_typed(item, kind, key), bounds, key) for item in items)
 
 
 def _typed(value: Any, kind: Any, key: str) -> Any:

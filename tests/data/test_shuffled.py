@@ -163,3 +163,19 @@ def test_a_batch_that_can_not_be_shared_is_refused(count: int, batch_size: int, 
     with pytest.raises(CellwiseError) as error:
         loader(count, batch_size).share(0, of)
     assert told in str(error.value)
+
+
+def test_an_endless_loader_goes_on_to_new_rows_and_resumes_among_them() -> None:
+    def endless() -> ShuffledLoader[list[int]]:
+        return ShuffledLoader(Numbers(5), 2, seed=3, endless=True)
+
+    once = endless()
+    whole = [batch for _ in range(3) for batch in once]
+    again = loader(5, 2, seed=3)
+    assert sorted(chain(*whole)) == list(range(15))
+    assert [[row % 5 for row in batch] for batch in whole] == [batch for _ in range(3) for batch in again]
+    cut, resumed = endless(), endless()
+    first_epoch, second_epoch = list(cut), iter(cut)
+    begun = [*first_epoch, next(second_epoch)]
+    resumed.load_state_dict(cut.state_dict())
+    assert begun + [batch for _ in range(2) for batch in resumed] == whole

@@ -64,6 +64,8 @@ def examples() -> dict[str, View]:
             np.array([5, 10, 15]),
             ("observed", "forecast"),
             frames,
+            roles=("given", "measured"),
+            levels=(0.5, 2.0),
         ),
         "table": Table(
             "table",
@@ -102,12 +104,15 @@ def test_the_files_of_schema_1_are_read_and_written_unchanged(kind: str, tmp_pat
 
 
 def test_files_from_before_a_field_was_added_are_read_with_its_default(tmp_path: Path) -> None:
-    later = {"curves": ("about", "marks"), "heatmap": ("about", "words")}
+    later: dict[str, tuple[str, ...]] = {"curves": ("about", "marks"), "heatmap": ("about", "words")}
+    film: Any = examples()["filmstrip"]
+    before = {**examples(), "filmstrip": dataclasses.replace(film, roles=(), levels=())}
+    later["filmstrip"] = ("about", "roles", "levels")
     for kind, fields in later.items():
-        path = save_view(examples()[kind], tmp_path)
+        path = save_view(before[kind], tmp_path)
         plain = json.loads(path.read_text())
         path.write_text(json.dumps({key: value for key, value in plain.items() if key not in fields}))
-        assert parts(load_view(path)) == parts(examples()[kind])
+        assert parts(load_view(path)) == parts(before[kind])
 
 
 def test_words_below_columns_and_dots_come_back_as_they_were_saved(tmp_path: Path) -> None:
@@ -142,6 +147,11 @@ def test_shapes_that_disagree_are_refused() -> None:
         Heatmap("h", "", "", axis, axis, axis, x, x, np.zeros((3, 3)), words=("the",))
     with pytest.raises(ValueError, match="frames have shape"):
         Filmstrip("f", "", "", axis, axis, x, ("one",), np.zeros((2, 3, 4, 4)))
+    film = Filmstrip("f", "", "", axis, axis, x, ("one",), np.zeros((1, 3, 4, 4)))
+    with pytest.raises(ValueError, match="2 roles for 1 rows"):
+        dataclasses.replace(film, roles=("given", "measured"))
+    with pytest.raises(ValueError, match="must rise"):
+        dataclasses.replace(film, levels=(1.0, 1.0))
     with pytest.raises(ValueError, match="row 0"):
         Table("t", "", "", (Column("a"),), ((1, 2),))
     with pytest.raises(ValueError, match="2 weights for 1 token"):

@@ -122,7 +122,7 @@ def test_a_built_cell_may_be_given_for_a_name() -> None:
 @pytest.mark.parametrize(
     ("arguments", "options", "told"),
     [
-        (("lstm", 0, 4), {}, "input_size=0 must be a whole number, 1 or more"),
+        (("lstm", -1, 4), {}, "input_size=-1 must be a whole number, 0 or more"),
         (("lstm", 3, -4), {}, "hidden_size=-4 must be a whole number, 1 or more"),
         (("lstm", 3, 4.0), {}, "hidden_size=4.0 must be a whole number, 1 or more"),
         (("lstm", 3, 4, 0), {}, "num_layers=0 must be a whole number, 1 or more"),

@@ -236,7 +236,11 @@ def test_chrono_takes_the_place_of_the_forget_bias() -> None:
         ("lstm", {"chrono": 10, "bias": False}, "chrono=10 sets biases; it needs bias=true"),
         ("lstm", {"recurrent_bias": True, "bias": False}, "recurrent_bias=true is a second bias; it needs bias=true"),
         ("lstm", {"zoneout": 0.1, "engine": "native"}, "engine 'native' can't run LSTM with these options"),
-        ("lstm", {"engine": "scan"}, "engine 'scan' can't run LSTM with these options; allowed: auto, fastest, native, ref"),
+        (
+            "lstm",
+            {"engine": "scan"},
+            "engine 'scan' can't run LSTM with these options; allowed: auto, fastest, native, ref",
+        ),
     ],
 )
 def test_options_without_meaning_are_refused_in_one_line(cell: str, options: dict[str, Any], told: str) -> None:

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import pytest
 from scipy import stats
 
-from cellwise.records.schema import Axis, Column, Curves, Distribution, Heatmap, Series, Table, Text, View
+from cellwise.records.schema import Axis, Column, Curves, Distribution, Filmstrip, Heatmap, Series, Table, Text, View
 from cellwise.report.overlay import Panel, draw_view
 from cellwise.report.theme import CHOSEN, styles
 from cellwise.report.traces import MOST_POINTS
@@ -222,6 +222,37 @@ def test_a_film_strip_has_a_frame_for_every_time(made_up_views: Callable[[str, i
     assert [frame["name"] for frame in figure["frames"]] == ["0", "1", "2", "3"]
     assert [step["label"] for step in figure["layout"]["sliders"][0]["steps"]] == ["0", "5", "10", "15"]
     assert figure["frames"][1]["data"][0]["z"][0][:2] == [11.0, 0.0]
+
+
+def radar_film(forecast: float) -> Filmstrip:
+    observed = np.array([[0.0, 0.5], [1.9, np.nan]])
+    frames = np.stack([observed, np.full((2, 2), forecast), forecast - observed])[:, None]
+    rows = ("observed", "forecast", "error")
+    mm_h = Axis("rain", "mm/h")
+    times = np.array([5])
+    roles: Any = ("given", "measured", "difference")
+    return Filmstrip(
+        "f", "T", "Why?", Axis("lead time"), mm_h, times, rows, frames, roles=roles, levels=(0.5, 1.0, 2.0)
+    )
+
+
+def test_what_is_the_same_for_every_cell_is_drawn_once_and_differences_have_a_scale_of_their_own() -> None:
+    figure = draw({"gru": [(0, radar_film(0.6))], "lstm": [(0, radar_film(5.0))]}).variants[""]
+    titles = [each["text"] for each in figure["layout"]["annotations"]]
+    assert titles == ["observed", "gru: forecast", "gru: error", "lstm: forecast", "lstm: error"]
+    images = figure["frames"][0]["data"]
+    assert [image["coloraxis"] for image in images] == ["coloraxis", *["coloraxis", "coloraxis2"] * 2]
+    assert images[0]["z"] == [[0, 1], [2, None]]  # classes: below the first level, and on it
+    assert images[3]["z"] == [[3, 3], [3, 3]]
+    assert images[4]["z"][0] == [5.0, 4.5]
+    scales = [figure["layout"][name] for name in ("coloraxis", "coloraxis2")]
+    assert scales[0]["colorbar"]["ticktext"] == ["0.5", "1", "2"]
+    assert (scales[0]["cmin"], scales[0]["cmax"]) == (-0.5, 3.5)
+    assert (scales[1]["cmin"], scales[1]["cmax"]) == (-5.0, 5.0)
+    lines = [figure["layout"][f"yaxis{suffix}"]["domain"][0] for suffix in ("", "2", "3", "4", "5")]
+    assert lines[0] == lines[1] == lines[2] > lines[3] == lines[4]
+    columns = [figure["layout"][f"xaxis{suffix}"]["domain"][0] for suffix in ("", "2", "3", "4", "5")]
+    assert columns[0] < columns[1] == columns[3] < columns[2] == columns[4]
 
 
 def test_the_strongest_word_has_the_strongest_background() -> None:

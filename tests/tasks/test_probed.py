@@ -24,6 +24,10 @@ from cellwise.training.settings import read
 SMALL = {
     "language": ("task=language", "data.train_tokens=900", "data.valid_tokens=301", "network.hidden_size=4"),
     "memory": ("task=memory", "data.length=6", "data.valid_sequences=7", "network.hidden_size=4"),
+    "nowcasting": (
+        *("task=nowcasting", "data.size=16", "data.in_steps=3", "data.lead_steps=2", "data.valid_sequences=5"),
+        *("network.hidden_size=4", "network.patch_size=4"),
+    ),
 }
 
 
@@ -48,7 +52,7 @@ def test_the_batch_is_the_same_each_time_and_has_a_word_for_each_step(name: str)
     first, second = task.probed(), task.probed()
     assert all(torch.equal(a, b) for a, b in zip(first.batch, second.batch, strict=True))
     assert first.tokens == second.tokens
-    assert len(first.tokens) == len(first.batch[0])
+    assert len(first.tokens) == (0 if name == "nowcasting" else len(first.batch[0]))
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -64,7 +68,8 @@ def test_a_rows_loss_is_its_own_and_that_of_the_last_prediction(name: str) -> No
     task, network, loss = losses(name)
     batch = task.probed().batch
     assert loss.shape == (batch[0].shape[1],)
-    alone = task.last_loss(network, (batch[0][:, :1], batch[1][..., :1] if name == "language" else batch[1][:1]))
+    first = {"language": batch[1][..., :1], "memory": batch[1][:1], "nowcasting": batch[1][:, :1]}[name]
+    alone = task.last_loss(network, (batch[0][:, :1], first))
     torch.testing.assert_close(alone, loss[:1])
 
 

@@ -21,6 +21,10 @@ SMALL = {  # an epoch's last batch is smaller than the others, or has targets th
     "language": LANGUAGE,
     "language_step_sum": (*LANGUAGE, "task.loss=step_sum"),
     "memory": ("task=memory", "task.batch_size=12", "data.train_sequences=29", "data.length=4"),
+    "nowcasting": (
+        *("task=nowcasting", "task.batch_size=12", "data.train_sequences=29", "data.size=16"),
+        *("data.in_steps=2", "data.lead_steps=2"),
+    ),
 }
 
 

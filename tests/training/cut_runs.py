@@ -1,4 +1,4 @@
-"""Runs of both tasks so small that one takes a tenth of a second, and what is compared when they were cut off."""
+"""Runs of each task so small that one takes a tenth of a second, and what is compared when they were cut off."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ MEMORY = (
 LANGUAGE = (
     *("task=language", "task.batch_size=4", "task.steps=5", "data.train_tokens=120", "data.valid_tokens=40"),
     *("data.test_tokens=40", "cell=gru", "optim=sgd", "optim.decay_after_epochs=1", *COMMON),
+)
+NOWCASTING = (
+    *("task=nowcasting", "data.size=16", "data.in_steps=2", "data.lead_steps=2", "data.train_sequences=20"),
+    *("data.valid_sequences=8", "data.test_sequences=8", "task.batch_size=4", "cell=peephole_lstm", *COMMON),
 )
 SELDOM = "trainer.checkpoint_every_seconds=1000"
 

@@ -13,7 +13,16 @@ from cellwise.errors import CellwiseError
 from cellwise.training.checkpoint import newest_sound, saved, step_of
 from cellwise.training.module import TrainingModule
 from cellwise.training.train import train
-from tests.training.cut_runs import LANGUAGE, MEMORY, bits, configured, cut_before, folder_of, steps_of
+from tests.training.cut_runs import (
+    LANGUAGE,
+    MEMORY,
+    NOWCASTING,
+    bits,
+    configured,
+    cut_before,
+    folder_of,
+    steps_of,
+)
 
 MOMENTS = {  # by how validation lies: at an epoch's end, within epochs and across them, and a last step within one
     "by_epochs": (),
@@ -82,6 +91,12 @@ def test_so_does_a_run_that_carries_state(moment: str, tmp_path: Path, monkeypat
     ends_alike((*LANGUAGE, *MOMENTS[moment]), range(1, LAST_STEP.get(moment, 9) + 1, 2), tmp_path, monkeypatch)
 
 
+def test_where_every_epoch_sees_new_examples_it_ends_with_the_same_bits_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends_alike((*NOWCASTING, "trainer.validate_every_steps=3"), (2, 4, 6, 8), tmp_path, monkeypatch)
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_with_every_schedule_and_optimiser_too(schedule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows, *_ = ends_alike((*MEMORY, *SCHEDULES[schedule]), (3, 7), tmp_path, monkeypatch)
@@ -89,7 +104,11 @@ def test_with_every_schedule_and_optimiser_too(schedule: str, tmp_path: Path, mo
     assert (len(set(rates)) > 1) is (schedule not in ("adamw", "nesterov"))  # the schedule did something
 
 
-@pytest.mark.parametrize(("words", "cut", "resumed"), [(MEMORY, 2, 0), (LANGUAGE, 0, 2)], ids=["before", "after"])
+@pytest.mark.parametrize(
+    ("words", "cut", "resumed"),
+    [(MEMORY, 2, 0), (LANGUAGE, 0, 2), (NOWCASTING, 2, 0)],
+    ids=["before", "after", "nowcasting"],
+)
 def test_with_data_workers_before_or_after_and_not_both(
     words: tuple[str, ...], cut: int, resumed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

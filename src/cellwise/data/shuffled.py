@@ -69,20 +69,24 @@ class ShuffledLoader(SequentialLoader[Batch_co]):
         examples: what is batched.
         batch_size: examples of a batch.
         seed: of the order, 0 or more.
+        endless: the examples have rows beyond their length, and epoch e sees those from e times the length on: drawn
+            anew, or under another augmentation.
     """
 
     items: Batches[Batch_co]
 
-    def __init__(self, examples: Examples[Batch_co], batch_size: int, seed: int) -> None:
+    def __init__(self, examples: Examples[Batch_co], batch_size: int, seed: int, *, endless: bool = False) -> None:
         super().__init__(Batches(examples, batch_size))
-        self._seed = seed
+        self._seed, self._endless = seed, endless
         self._epoch = 0  # the one that the position is in
 
     def __iter__(self) -> Iterator[Batch_co]:
         # A generator, as the parent's: an iterator that is made and dropped uses up nothing. An epoch is counted when
         # the next one begins, for Lightning stops at the last batch and never asks for the end.
         self._epoch += self._ended()
-        self.items.order = order_of_epoch(self._seed, self._epoch, len(self.items.examples))
+        length = len(self.items.examples)
+        first = self._epoch * length if self._endless else 0
+        self.items.order = first + order_of_epoch(self._seed, self._epoch, length)
         yield from super().__iter__()
 
     def state_dict(self) -> dict[str, int]:

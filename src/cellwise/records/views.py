@@ -30,6 +30,7 @@ Scale: TypeAlias = Literal["linear", "log", "category"]
 Role: TypeAlias = Literal["measured", "optimum", "floor"]
 About: TypeAlias = Literal["task", "cell"]
 Marks: TypeAlias = Literal["lines", "dots"]
+FilmRole: TypeAlias = Literal["given", "measured", "difference"]
 Array: TypeAlias = npt.NDArray[Any]
 _NUMBERS, _WORDS = "biuf", "USO"  # as numpy names the kinds of arrays
 
@@ -138,7 +139,12 @@ class Heatmap:
 
 @dataclass(frozen=True, eq=False)
 class Filmstrip:
-    """Images over time: ``frames`` ``(rows, times, height, width)``, for example observed and forecast."""
+    """Images over time: ``frames`` ``(rows, times, height, width)``, for example observed and forecast.
+
+    ``roles`` says of each row whether it is the same for every cell (``given``, drawn once), what the run made of it,
+    or a ``difference``, which has a colour scale of its own around 0; empty: all are measured. ``levels``, ascending,
+    are where colours change, as on a radar map; below the first nothing is drawn. Empty: a continuous scale.
+    """
 
     name: str
     title: str
@@ -149,6 +155,8 @@ class Filmstrip:
     rows: tuple[str, ...]
     frames: Array
     about: About = "task"
+    roles: tuple[FilmRole, ...] = ()
+    levels: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         _as_array(self, "times", 1, words=True)
@@ -156,6 +164,14 @@ class Filmstrip:
         expected = (len(self.rows), len(self.times))
         if self.frames.shape[:2] != expected:
             raise ValueError(f"frames have shape {self.frames.shape}, rows and times say {expected}")
+        if self.roles and len(self.roles) != len(self.rows):
+            raise ValueError(f"{len(self.roles)} roles for {len(self.rows)} rows")
+        if any(low >= high for low, high in zip(self.levels, self.levels[1:], strict=False)):
+            raise ValueError(f"levels {self.levels} must rise")
+
+    def role(self, row: int) -> FilmRole:
+        """Return the role of a row."""
+        return self.roles[row] if self.roles else "measured"
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from cellwise.errors import CellwiseError
 
 
-def check_sizes(**sizes: int) -> None:
-    """Refuse a size that is not a whole number of 1 or more.
+def check_sizes(*, least: int = 1, **sizes: int) -> None:
+    """Refuse a size that is not a whole number of 1, or `least`, or more.
 
     Raises:
         CellwiseError: naming the size.
     """
     for name, size in sizes.items():
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise CellwiseError(f"{name}={size!r} must be a whole number, 1 or more")
+        if not isinstance(size, int) or isinstance(size, bool) or size < least:
+            raise CellwiseError(f"{name}={size!r} must be a whole number, {least} or more")
 
 
 def check_rate(name: str, rate: float) -> None:

@@ -24,6 +24,8 @@ def draw_input(weight: Tensor, hidden_size: int, recipe: InputInit) -> None:
         hidden_size: rows of a gate.
         recipe: `uniform` or `xavier`.
     """
+    if not weight.numel():  # torch warns of drawing nothing
+        return
     if recipe == "uniform":
         _draw_uniform(weight, hidden_size)
     else:

@@ -26,7 +26,7 @@ class Recurrent(Stack):
 
     Args:
         cell: a registered name, or a cell.
-        input_size: features of the input.
+        input_size: features of the input; 0: it gets none and goes on from its state alone, for x (time, batch, 0).
         hidden_size: units of a layer in one direction.
         num_layers: layers; each sees the output of the one below.
         bidirectional: run each layer in both directions and concatenate the outputs.
@@ -166,7 +166,7 @@ class ConvRecurrent(Stack):
 
     Args:
         cell: a registered name, or a cell.
-        in_channels: channels of the input.
+        in_channels: channels of the input; 0: none, as `Recurrent`.
         hidden_channels: channels of the state.
         kernel_size: of the input convolution, and of the recurrent one unless given.
         num_layers: layers; each sees the output of the one below.

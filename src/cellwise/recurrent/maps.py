@@ -28,6 +28,11 @@ class LinearMap(Protocol):
         ...
 
 
+def of_no_input(v: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return what a map makes of v (..., 0), which has no features: its bias everywhere, (..., out units)."""
+    return F.linear(v, weight.reshape(weight.shape[0], 0), bias)  # whose graph has the weight, empty as it is
+
+
 @dataclass(frozen=True)
 class Dense:
     """`W v + b` for v (..., in units); weight (out units, in units)."""
@@ -83,6 +88,8 @@ class Convolution:
 
     def __call__(self, v: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """Return (..., height, width, out units)."""
+        if not v.shape[-1]:  # torch's convolution of no channels forgets the bias
+            return of_no_input(v, weight, bias)
         lead = v.shape[:-3]
         images = v.reshape(math.prod(lead), *v.shape[-3:]).movedim(-1, -3)  # (images, in units, height, width)
         size = weight.shape[-1]  # of the weight as given: a structured one may be larger than what is stored

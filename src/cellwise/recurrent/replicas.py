@@ -19,6 +19,7 @@ from cellwise.cells.contract import State
 from cellwise.errors import CellwiseError
 from cellwise.recurrent.conditions import Conditions
 from cellwise.recurrent.engines import fused
+from cellwise.recurrent.engines.fused.form import kind_of
 from cellwise.recurrent.engines.fused.given import Given
 from cellwise.recurrent.guard import Lengths
 from cellwise.recurrent.layer import Recurrent
@@ -105,12 +106,14 @@ def _of_all(value: Any, axis: int, rows: tuple[int, int]) -> Tensor | None:
     if value is None:
         return None
     given = torch.as_tensor(value)
-    if given.dim() == axis + 1:
-        given = given.unsqueeze(axis).expand(*given.shape[:axis], *rows)
-    if tuple(given.shape[axis:]) != rows:
+    once = given.dim() == axis + 1
+    if tuple(given.shape[axis:]) != (rows[1:] if once else rows):
         raise ValueError(
-            f"lengths and resets must be given for replicas and rows {rows}, not {tuple(given.shape[axis:])}"
+            f"lengths and resets must be given for replicas and rows {rows}, or for rows {rows[1:]}, not "
+            f"{tuple(given.shape[axis:])}"
         )
+    if once:
+        given = given.unsqueeze(axis).expand(*given.shape[:axis], *rows)
     return given.flatten(axis, axis + 1)
 
 
@@ -143,11 +146,12 @@ def _check(layers: Sequence[Recurrent]) -> None:
             raise CellwiseError(f"layers with {option} can't run as replicas; leave it out, or run them one by one")
     for layer in layers[1:]:
         if _what(layer) != _what(first):
-            raise CellwiseError(f"replicas must be alike: {layer} differs from {first}, or in its options")
+            one, other = first.extra_repr(), layer.extra_repr()
+            options = "" if one != other else " in its options"
+            raise CellwiseError(f"replicas must be alike: Recurrent({other}) differs from Recurrent({one}){options}")
 
 
 def _what(layer: Recurrent) -> tuple[Any, ...]:
     """What must be the same for layers that run at once."""
-    cell = (type(layer.cell), tuple(sorted((name, repr(value)) for name, value in vars(layer.cell).items())))
     sizes = (layer.input_size, layer.hidden_size, layer.num_layers, layer.directions)
-    return (*cell, *sizes, layer.options)
+    return (kind_of(layer.cell), *sizes, layer.options)

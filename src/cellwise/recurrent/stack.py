@@ -46,7 +46,8 @@ class Stack(nn.Module):
         cell_options: Mapping[str, Any],
     ):
         super().__init__()
-        check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        check_sizes(least=0, input_size=input_size)
+        check_sizes(hidden_size=hidden_size, num_layers=num_layers)
         self.cell_name, self.cell = _built(cell, cell_options)
         check_options(options, self.cell, self.cell_name, num_layers)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cellwise.records.mirrors.colours import class_of, step_colours
 from cellwise.records.schema import Axis, Filmstrip, Heatmap
 from cellwise.report.theme import BLUE, VERMILLION, literal
 from cellwise.report.traces import Figure, axis, axis_title, figure, numbers
@@ -68,43 +70,95 @@ def _read(one: Heatmap) -> dict[str, Any]:
 
 
 def draw_filmstrip(views: Mapping[str, Filmstrip]) -> Figure:
-    """Draw the images of every label (a row) and source (a column) at one time, with a slider over times."""
+    """Draw the images of every label (a row) and source (a column) at one time, with a slider over times.
+
+    What is the same for every cell is drawn once, before the others in the first row.
+    """
     view = next(iter(views.values()))
     layout: dict[str, Any] = {}
     titles = []
-    panels = [(label, row) for label in views for row in range(len(views[label].rows))]
-    columns = max(len(one.rows) for one in views.values())
-    labels = list(views)
-    for number, (label, row) in enumerate(panels):
-        suffix = "" if number == 0 else str(number + 1)
-        x, y = (
-            _domain(row, columns),
-            _domain(len(labels) - 1 - labels.index(label), len(labels), 0.2 / len(labels)),
-        )
+    panels = _film_panels(views)
+    columns, rows = (1 + max(place[axis] for place in panels.values()) for axis in (0, 1))
+    for number, ((label, row), (column, line)) in enumerate(panels.items()):
+        suffix = _suffix(number)
+        x, y = _domain(column, columns), _domain(rows - 1 - line, rows, 0.2 / rows)
         bare = {"visible": False, "constrain": "domain"}
         layout[f"xaxis{suffix}"] = {**bare, "domain": x, "anchor": f"y{suffix}"}
         # The first image row is the top one, and pixels are square.
         square = {"autorange": "reversed", "scaleanchor": f"x{suffix}", "anchor": f"x{suffix}"}
         layout[f"yaxis{suffix}"] = {**bare, "domain": y, **square}
-        titles.append(_title(f"{label}: {views[label].rows[row]}", x, y[1]))
+        shared = views[label].role(row) == "given"
+        titles.append(_title(views[label].rows[row] if shared else f"{label}: {views[label].rows[row]}", x, y[1]))
     times = numbers(view.times)
     frames: list[dict[str, Any]] = [
         {
             "name": str(t),
-            "data": [_image(_frame(views[lab], r, t), _suffix(n)) for n, (lab, r) in enumerate(panels)],
+            "data": [_film_image(views[lab], r, t, _suffix(n)) for n, (lab, r) in enumerate(panels)],
         }
         for t in range(len(times))
     ]
-    every = np.concatenate([one.frames.ravel() for one in views.values()])
     drawn = figure(
         frames[0]["data"] if frames else [],
-        130 + 200 * len(labels),
+        130 + 200 * rows,
         annotations=titles,
-        coloraxis=_colour_axis(every, view.value),
         sliders=[_slider(view, times)],
+        **_film_scales(views),
         **_top(layout),
     )
     return {**drawn, "frames": frames}
+
+
+def _film_panels(views: Mapping[str, Filmstrip]) -> dict[tuple[str, int], tuple[int, int]]:
+    """Column and line of each image, by label and row of the view; those that are given come first."""
+    first = next(iter(views))
+    given = [row for row in range(len(views[first].rows)) if views[first].role(row) == "given"]
+    found = {(first, row): (column, 0) for column, row in enumerate(given)}
+    for line, (label, view) in enumerate(views.items()):
+        own = [row for row in range(len(view.rows)) if view.role(row) != "given"]
+        found |= {(label, row): (len(given) + column, line) for column, row in enumerate(own)}
+    return found
+
+
+def _film_image(view: Filmstrip, row: int, time: int, suffix: str) -> dict[str, Any]:
+    values = _frame(view, row, time)
+    if view.role(row) == "difference":
+        return _image(values, suffix, digits=2, coloraxis="coloraxis2")  # of an error nobody reads a third
+    if view.levels:  # classes: numbers of one digit, and the colour bar says which rain each of them is
+        return _image(class_of(values, view.levels), suffix, hovertemplate="%{x}, %{y}<extra></extra>")
+    return _image(values, suffix)
+
+
+def _film_scales(views: Mapping[str, Filmstrip]) -> dict[str, Any]:
+    """The colour scale of all images, and one of the differences where there are any."""
+    view = next(iter(views.values()))
+
+    def every(*, apart: bool) -> npt.NDArray[Any]:
+        rows = [
+            one.frames[row].ravel()
+            for one in views.values()
+            for row in range(len(one.rows))
+            if (one.role(row) == "difference") is apart
+        ]
+        return np.concatenate(rows or [np.zeros(0)])
+
+    found = {"coloraxis": _step_axis(view) if view.levels else _colour_axis(every(apart=False), view.value)}
+    differences = every(apart=True)
+    if differences.size:
+        scale = _colour_axis(differences, dataclasses.replace(view.value, name=f"difference of {view.value.name}"))
+        scale["colorbar"]["x"] = 1.12
+        found["coloraxis2"] = scale
+    return found
+
+
+def _step_axis(view: Filmstrip) -> dict[str, Any]:
+    """One colour a class, nothing below the first, and the levels where one class ends and the next begins."""
+    count = len(view.levels)
+    colours = ["rgba(0,0,0,0)", *step_colours(count)]
+    edges = [(number / (count + 1), (number + 1) / (count + 1)) for number in range(count + 1)]
+    scale = [[edge, colour] for (low, high), colour in zip(edges, colours, strict=True) for edge in (low, high)]
+    ticks = {"tickvals": [number + 0.5 for number in range(count)], "ticktext": [f"{v:g}" for v in view.levels]}
+    bar = {"title": {"text": axis_title(view.value), "side": "right"}, "thickness": 14, **ticks}
+    return {"colorscale": scale, "cmin": -0.5, "cmax": count + 0.5, "colorbar": bar}
 
 
 def _frame(view: Filmstrip, row: int, time: int) -> npt.NDArray[Any]:
@@ -124,10 +178,10 @@ def _slider(view: Filmstrip, times: list[Any]) -> dict[str, Any]:
     return {"active": 0, "currentvalue": shown, "steps": steps, "pad": {"t": 24}}
 
 
-def _image(values: npt.NDArray[Any], suffix: str, **more: Any) -> dict[str, Any]:
+def _image(values: npt.NDArray[Any], suffix: str, digits: int = 4, **more: Any) -> dict[str, Any]:
     return {
         "type": "heatmap",
-        "z": [numbers(row, 4) for row in values],
+        "z": [numbers(row, digits) for row in values],
         "xaxis": f"x{suffix}",
         "yaxis": f"y{suffix}",
         "coloraxis": "coloraxis",

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cellwise.budget import Shape
-from cellwise.errors import unknown
+from cellwise.errors import CellwiseError, unknown
 
 if TYPE_CHECKING:
+    from cellwise.data.get import DataSet
     from cellwise.tasks.contract import Task
     from cellwise.tasks.objective import Objective
 
-TASKS = ("language", "memory")
+TASKS = ("language", "memory", "nowcasting")
 
 
 def read_task(config: Mapping[str, Any]) -> Any:
@@ -60,7 +62,7 @@ def pin_data(config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         CellwiseError: unknown task, or data that can't be read.
     """
-    return {**config, "data": _settings_of(config).pin(config["data"])}
+    return {**config, "data": _settings_of(config).pin(config["data"], config.get("data_dir"))}
 
 
 def build_task(name: str, settings: Any) -> Task:
@@ -71,6 +73,28 @@ def build_task(name: str, settings: Any) -> Task:
     """
     task: Task = importlib.import_module(f"cellwise.tasks.{name}.task").build(settings)
     return task
+
+
+def predictor_of(config: Mapping[str, Any]) -> Any:
+    """Return what `cellwise predict` does with runs of a configuration's task.
+
+    Raises:
+        CellwiseError: unknown task, or one whose runs predict nothing yet.
+    """
+    name = config["task"].get("name")
+    _settings_of(config)
+    if importlib.util.find_spec(f"cellwise.tasks.{name}.predict") is None:
+        able = [each for each in TASKS if importlib.util.find_spec(f"cellwise.tasks.{each}.predict")]
+        raise CellwiseError(f"cellwise predict can't use a run of task={name} yet; it can of: {', '.join(able)}")
+    return importlib.import_module(f"cellwise.tasks.{name}.predict").predict
+
+
+def data_sets() -> dict[str, DataSet]:
+    """Return every data set that a task declares, by name; imports no torch."""
+    from cellwise.tasks.language.sources import OFFICIAL
+    from cellwise.tasks.nowcasting.sources import DATA_SETS
+
+    return {name: text.dataset for name, text in OFFICIAL.items()} | DATA_SETS
 
 
 def _settings_of(config: Mapping[str, Any]) -> Any:

@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 
-from cellwise.budget import recurrent_flops
+from cellwise.budget import Budget
+from cellwise.cells.contract import Cell
 from cellwise.cells.registry import build_cell, import_cells
 from cellwise.errors import CellwiseError
 from cellwise.machine import cores
@@ -26,7 +27,7 @@ from cellwise.records.mirrors.attach import attach, require_loggers
 from cellwise.records.mirrors.contract import Mirrored
 from cellwise.records.schema import Parameters, RunInfo, Summary, Throughput
 from cellwise.records.writer import RunWriter
-from cellwise.tasks import build_task
+from cellwise.tasks import build_task, recurrent_shapes
 from cellwise.tasks.contract import Task
 from cellwise.tasks.objective import Objective
 from cellwise.training.fit import batches, build_module, build_network, fit, take_part
@@ -135,6 +136,9 @@ def _make(
         record.capture_output()
     if start is not None:
         record.note(f"goes on from {start.checkpoint.name}")
+    else:
+        for line in task.remarks:
+            record.note(f"data: {line}")
     with stop_signals() as stop, recorded(record, stop):
         of, on, log = settings.trainer.devices, settings.trainer.accelerator, folder / "log.txt"
         with all_ranks(of, on, log, take_part, config, info.threads, start) as ranks:
@@ -190,9 +194,7 @@ def _built(
     record.update(
         engine=", ".join(sorted({layer.engine for layer in layers})),
         parameters=Parameters(_count([network]), _count(layers)),
-        flops_per_step=sum(
-            recurrent_flops(cell, r.input_size, r.hidden_size, r.num_layers, directions=r.directions) for r in layers
-        ),
+        flops_per_step=_flops_per_step(cell, config),
     )
     attach(record, settings.loggers, Mirrored(record.folder, record.info, config, task.objective, record.logged() > 0))
 
@@ -234,6 +236,11 @@ def _summary(settings: RunSettings, task: Task, module: TrainingModule, info: Ru
         peak_memory_bytes=_peak_memory_bytes(settings.trainer),
         selected_step=module.selection.step,
     )
+
+
+def _flops_per_step(cell: Cell, config: Mapping[str, Any]) -> int:
+    hidden_size = config["network"]["hidden_size"]
+    return Budget("flops", 1).cost(cell, recurrent_shapes(config, hidden_size), hidden_size)
 
 
 def _count(modules: Any) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 from torch import nn
 
+from cellwise.cells.contract import Cell
 from cellwise.cells.registry import build_cell, cell_info, import_cells
 from cellwise.cells.source import cell_source_sha256
 from cellwise.errors import CellwiseError
@@ -38,24 +40,64 @@ def load_trained(folder: Path) -> Trained:
             been edited since; data that are missing, or other data than the run's.
     """
     config = read_config(folder)
+    settings = read_settings(folder, config)
+    checkpoint = _selected(folder)
+    task = build_task(config["task"]["name"], settings.task)
+    network = task.network(build_cell(settings.cell, settings.cell_options), settings.trainer.layer_engine())
+    return Trained(task, _restored(network, checkpoint))
+
+
+def load_network(folder: Path, settings: RunSettings, make: Callable[[Cell, str], nn.Module]) -> nn.Module:
+    """Return a finished run's network alone, in evaluation, on the CPU: its data may be gone.
+
+    Args:
+        folder: the run's.
+        settings: as `read_settings` gives them.
+        make: returns the network of a cell and an engine.
+
+    Raises:
+        CellwiseError: a missing checkpoint, or one that is not the network's.
+    """
+    checkpoint = _selected(folder)
+    return _restored(
+        make(build_cell(settings.cell, settings.cell_options), settings.trainer.layer_engine()), checkpoint
+    )
+
+
+def read_settings(folder: Path, config: Mapping[str, Any]) -> RunSettings:
+    """Return a finished run's checked settings, its own cells imported.
+
+    Args:
+        folder: the run's.
+        config: as `read_config` gives it.
+
+    Raises:
+        CellwiseError: a run that is not finished, or a cell whose equations have been edited since.
+    """
     import_cells(config.get("cell_modules") or [])
     settings = read(config)
     require_finished(folder)
     _check_cell(folder, settings)
+    return settings
+
+
+def _selected(folder: Path) -> Path:
     checkpoint = folder / "checkpoints" / "selected.pt"
     if not checkpoint.is_file():
         raise CellwiseError(f"{checkpoint} is missing; again=true with the command in run.json repeats the run")
-    task = build_task(config["task"]["name"], settings.task)
-    network = task.network(build_cell(settings.cell, settings.cell_options), settings.trainer.layer_engine())
+    return checkpoint
+
+
+def _restored(network: nn.Module, checkpoint: Path) -> nn.Module:
     try:
-        Selection(checkpoint, task.objective.direction).restore(network, "cpu")
+        Selection(checkpoint, "min").restore(network, "cpu")  # to restore, no direction counts
     except Exception as error:  # torch raises whatever the damage leads to
         said = " ".join(str(error).split())
         raise CellwiseError(
             f"{checkpoint} does not fit its network: {said[:160]}; it is damaged, or data or code are other than "
             "the run's; again=true with the command in run.json repeats the run"
         ) from error
-    return Trained(task, network.eval())
+    return network.eval()
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def test_loggers_are_read_with_their_keys_and_older_records_too() -> None:
 @pytest.mark.parametrize(
     ("group", "said"),
     [
-        ({"tb": {}}, "unknown key in 'logger' 'tb'; allowed: csv, tensorboard, wandb"),
+        ({"tb": {}}, "unknown key in 'logger' 'tb'; allowed: csv, gif, tensorboard, wandb"),
         ({"wandb": {"mod": 1}}, "unknown key in 'logger.wandb' 'mod'; did you mean 'mode'? allowed: mode, project"),
         ({"wandb": {"mode": "on"}}, "logger.wandb.mode=on is not allowed; allowed: offline, online"),
         ({"csv": True}, "logger.csv=True must be a group of keys; type logger=csv"),

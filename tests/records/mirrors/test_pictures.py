@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from cellwise.records.mirrors.canvas import Sheet, spread
-from cellwise.records.mirrors.colours import ColourScale
+from cellwise.records.mirrors.colours import STEPS, ColourScale, LevelScale, rgb
 from cellwise.records.mirrors.line_picture import draw_curves
 from cellwise.records.mirrors.pictures import as_gif, draw_film, draw_heatmap, film_images
 from cellwise.records.mirrors.plots import plot_curves
@@ -98,6 +98,26 @@ def test_a_films_images_have_their_first_row_on_top_and_share_a_scale() -> None:
     scale = ColourScale(frames)
     assert (first[0, 0] == scale.pixels(np.array(1.0))).all()
     assert (second[-1, 0] == scale.pixels(np.array(2.0))).all()
+
+
+def test_levels_are_steps_of_colour_and_differences_have_a_scale_of_their_own() -> None:
+    rain = np.array([[0.0, 0.49], [0.5, 1.9], [2.0, np.nan]])
+    frames = np.stack([rain, rain - 1])[:, None]
+    roles: Any = ("measured", "difference")
+    axis = Axis("rain", "mm/h")
+    view = Filmstrip("f", "t", "q", axis, axis, np.arange(1), ("a", "b"), frames, roles=roles, levels=(0.5, 2.0))
+    image, difference = (np.asarray(picture) for picture in film_images(view)[0])
+    block = image.shape[0] // 3
+    colours = [[tuple(map(int, image[block * row, block * column])) for column in (0, 1)] for row in range(3)]
+    low, high = (rgb(colour) for colour in (STEPS[0], STEPS[-1]))
+    assert colours == [[(255, 255, 255)] * 2, [low, low], [high, GREY]]
+    scale = ColourScale(frames[1])
+    assert (scale.low, scale.high) == (-1.0, 1.0)
+    assert (difference[0, 0] == scale.pixels(np.array(-1.0))).all()
+    assert [value for _, value in LevelScale((0.5, 2.0)).bar(10)[1]] == [0.5, 2.0]
+    [picture] = draw_film(view)
+    seen = {tuple(map(int, pixel)) for pixel in np.asarray(picture.convert("RGB")).reshape(-1, 3)}
+    assert {low, high} <= seen  # in the bar, and in the image
 
 
 @pytest.mark.parametrize("scale", ["linear", "log", "category"])

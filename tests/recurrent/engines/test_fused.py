@@ -94,7 +94,19 @@ def kind(cell: Cell) -> tuple[Any, ...]:
     """What the engine makes of a step, but for its equations: which buffers there are, and which graphs."""
     seen = look_at(cell)
     assert seen is not None
-    form = Form(cell, HIDDEN, tuple(cell.extras), cell.part_biases, (), (), False, False, seen.direct, seen.start)
+    form = Form(
+        cell,
+        HIDDEN,
+        parameters=tuple(cell.extras),
+        part_biases=cell.part_biases,
+        masked=(),
+        kept=(),
+        drawn=False,
+        lengths=False,
+        resets=False,
+        direct=seen.direct,
+        start=seen.start,
+    )
     products = [(form.merges(name), cell.products[name][1]) for name in form.products]
     return (*products, bool(cell.part_biases), bool(cell.extras), bool(seen.direct), seen.start is None)
 
@@ -154,7 +166,10 @@ def test_without_a_compiler_it_says_once_what_is_slower(monkeypatch: pytest.Monk
     monkeypatch.setattr(compiled, "_made", {})
     compiled.compiler_at_hand.cache_clear()
     fused, reference = layers(partial(build_cell, "lstm"), 0)
-    with compiling(True), pytest.warns(UserWarning, match=r"nothing is compiled, because there is no C\+\+ compiler here"):
+    with (
+        compiling(True),
+        pytest.warns(UserWarning, match=r"nothing is compiled, because there is no C\+\+ compiler here"),
+    ):
         found = results(fused)
     assert_all_close("uncompiled", found, results(reference), 1e-12)
     with compiling(True):
@@ -193,7 +208,9 @@ class LooksAtNumbers(Cell):
 
 
 def test_a_cell_that_looks_at_numbers_is_refused() -> None:
-    with pytest.raises(CellwiseError, match=r"engine 'fused' can't run LooksAtNumbers .* allowed: auto, fastest, reference"):
+    with pytest.raises(
+        CellwiseError, match=r"engine 'fused' can't run LooksAtNumbers .* allowed: auto, fastest, reference"
+    ):
         Recurrent(LooksAtNumbers(), INPUT, HIDDEN, engine="fused")
 
 

@@ -64,4 +64,15 @@ def _csv(run: Mirrored, settings: Any) -> Mirror:
     return CsvMirror(run.folder)
 
 
-_OPEN: Mapping[str, Callable[[Mirrored, Any], Mirror]] = {"csv": _csv, "tensorboard": _tensorboard, "wandb": _wandb}
+def _gif(run: Mirrored, settings: Any) -> Mirror:
+    from cellwise.records.mirrors.gif import GifMirror
+
+    return GifMirror(run.folder)
+
+
+_OPEN: Mapping[str, Callable[[Mirrored, Any], Mirror]] = {
+    "csv": _csv,
+    "gif": _gif,
+    "tensorboard": _tensorboard,
+    "wandb": _wandb,
+}

@@ -9,10 +9,9 @@ import textwrap
 from collections.abc import Sequence
 from functools import cache
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from cellwise.records.mirrors.colours import ColourScale
+from cellwise.records.mirrors.colours import Scale
 from cellwise.records.mirrors.words import number
 
 INK, FAINT, PAPER = "#212529", "#868e96", "#ffffff"
@@ -83,12 +82,12 @@ class Sheet:
         self.write((left + right) / 2, bottom + 7 + TEXT + 8, x_title, anchor="ma")
         self.write_upwards(PAD // 2, (top + bottom) // 2, y_title)
 
-    def colour_bar(self, scale: ColourScale, left: int, top: int, bottom: int, title: str) -> None:
-        """Draw a scale with its ends and its middle, and what it measures to its right."""
-        values = np.linspace(scale.high, scale.low, max(2, bottom - top))[:, None].repeat(14, 1)
-        self.image.paste(Image.fromarray(scale.pixels(values)), (left, top))
-        for value, y in ((scale.high, top), ((scale.high + scale.low) / 2, (top + bottom) // 2), (scale.low, bottom)):
-            self.write(left + 19, y, number(value), anchor="lm")
+    def colour_bar(self, scale: Scale, left: int, top: int, bottom: int, title: str) -> None:
+        """Draw a scale with its ticks, and what it measures to its right."""
+        colours, ticks = scale.bar(max(2, bottom - top))
+        self.image.paste(Image.fromarray(colours[:, None].repeat(14, 1)), (left, top))
+        for share, value in ticks:
+            self.write(left + 19, round(bottom - share * (bottom - top)), number(value), anchor="lm")
         self.write_upwards(left + 70, (top + bottom) // 2, title)
 
 

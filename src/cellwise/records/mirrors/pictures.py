@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from cellwise.records.mirrors.canvas import BAR, PAD, TEXT, Sheet, spread, width_of
-from cellwise.records.mirrors.colours import ColourScale
+from cellwise.records.mirrors.colours import ColourScale, LevelScale, Scale
 from cellwise.records.mirrors.words import number, with_unit
 from cellwise.records.schema import Filmstrip, Heatmap
 
@@ -41,15 +41,37 @@ def draw_heatmap(view: Heatmap) -> Image.Image:
 
 
 def draw_film(view: Filmstrip) -> list[Image.Image]:
-    """Draw one picture for each time: the rows' images side by side on one colour scale, and the time above them."""
-    scale = ColourScale(view.frames)
-    return [_at_time(view, scale, t) for t in range(len(view.times))]
+    """Draw one picture for each time: the rows' images side by side, and the time above them."""
+    scales = _scales(view)
+    return [_at_time(view, scales, t) for t in range(len(view.times))]
+
+
+def draw_strip(view: Filmstrip) -> Image.Image:
+    """Draw all times side by side, one line for each row, on one colour scale and with the time above each."""
+    scales, unit = _scales(view), f" {view.time.unit}" if view.time.unit else ""
+    images = [_images(view, scales, t) for t in range(len(view.times))]
+    high, wide = images[0][0].shape[:2]
+    said = [f"{view.time.name} {number(time)}{unit}" for time in view.times]
+    step = max([wide, *map(width_of, said)]) + PAD
+    sheet = Sheet(
+        max(PAD + step * len(images) + BAR + PAD, _LEAST_WIDTH),
+        TEXT + 8 + (high + PAD) * len(view.rows) + PAD,
+        view.title,
+        view.question,
+    )
+    top = sheet.top + TEXT + 8
+    for place, (words, column) in enumerate(zip(said, images, strict=True)):
+        sheet.write(PAD + place * step, sheet.top, words)
+        for line, image in enumerate(column):
+            sheet.image.paste(Image.fromarray(image), (PAD + place * step, top + line * (high + PAD)))
+    sheet.colour_bar(scales[False], PAD + step * len(images), top + 4, top + high - 4, with_unit(view.value))
+    return sheet.image
 
 
 def film_images(view: Filmstrip) -> list[list[Image.Image]]:
-    """Return the bare images of a film strip by time and row, on one colour scale."""
-    scale = ColourScale(view.frames)
-    return [[Image.fromarray(_image(scale, frame)) for frame in view.frames[:, t]] for t in range(len(view.times))]
+    """Return the bare images of a film strip by time and row."""
+    scales = _scales(view)
+    return [[Image.fromarray(image) for image in _images(view, scales, t)] for t in range(len(view.times))]
 
 
 def as_gif(pictures: Sequence[Image.Image]) -> bytes:
@@ -70,11 +92,26 @@ def as_png(picture: Image.Image) -> bytes:
     return content.getvalue()
 
 
-def _at_time(view: Filmstrip, scale: ColourScale, time: int) -> Image.Image:
-    images = [_image(scale, frame) for frame in view.frames[:, time]]
+def _scales(view: Filmstrip) -> dict[bool, Scale]:
+    """One scale for the differences among the rows (True), and one for all others (False), where there are any."""
+    found: dict[bool, Scale] = {}
+    for apart in (False, True):
+        rows = [row for row in range(len(view.rows)) if (view.role(row) == "difference") is apart]
+        if rows or not apart:
+            levels = view.levels if not apart else ()
+            found[apart] = LevelScale(levels) if levels else ColourScale(view.frames[rows])
+    return found
+
+
+def _images(view: Filmstrip, scales: Mapping[bool, Scale], time: int) -> list[npt.NDArray[np.uint8]]:
+    return [_image(scales[view.role(row) == "difference"], frame) for row, frame in enumerate(view.frames[:, time])]
+
+
+def _at_time(view: Filmstrip, scales: Mapping[bool, Scale], time: int) -> Image.Image:
+    images = _images(view, scales, time)
     high, wide = images[0].shape[:2] if images else (_FRAME, _FRAME)
     step = max([wide, *(width_of(row) for row in view.rows)]) + PAD
-    width = max(PAD + step * len(images) + BAR + PAD, _LEAST_WIDTH)
+    width = max(PAD + step * len(images) + (BAR + PAD) * len(scales), _LEAST_WIDTH)
     sheet = Sheet(width, 2 * (TEXT + 8) + high + PAD, view.title, view.question)
     unit = f" {view.time.unit}" if view.time.unit else ""
     sheet.write(PAD, sheet.top, f"{view.time.name} {number(view.times[time])}{unit}")
@@ -83,11 +120,14 @@ def _at_time(view: Filmstrip, scale: ColourScale, time: int) -> Image.Image:
         left = PAD + place * step
         sheet.write(left, top - TEXT - 6, row)
         sheet.image.paste(Image.fromarray(image), (left, top))
-    sheet.colour_bar(scale, PAD + step * len(images), top + 4, top + high - 4, with_unit(view.value))
+    left, unit = PAD + step * len(images), with_unit(view.value)
+    for apart, scale in scales.items():
+        sheet.colour_bar(scale, left, top + 4, top + high - 4, f"difference of {unit}" if apart else unit)
+        left += BAR + PAD
     return sheet.image
 
 
-def _image(scale: ColourScale, frame: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+def _image(scale: Scale, frame: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return _enlarged(scale.pixels(_thinned(frame, _FRAME, _FRAME)), _FRAME, _FRAME, square=True)
 
 

@@ -28,8 +28,18 @@ class CsvSettings:
     """A CSV file; see conf/logger/csv.yaml."""
 
 
+@dataclass(frozen=True)
+class GifSettings:
+    """Films of film strips; see conf/logger/gif.yaml."""
+
+
 Loggers = Mapping[str, Any]  # name to settings
-LOGGERS: Mapping[str, type] = {"csv": CsvSettings, "tensorboard": TensorboardSettings, "wandb": WandbSettings}
+LOGGERS: Mapping[str, type] = {
+    "csv": CsvSettings,
+    "gif": GifSettings,
+    "tensorboard": TensorboardSettings,
+    "wandb": WandbSettings,
+}
 
 
 def read_loggers(group: Mapping[str, Any]) -> Loggers:

@@ -107,7 +107,7 @@ def recurrent_shapes(config: Mapping[str, Any], hidden_size: int) -> list[Shape]
     return [shape_of(network.layer, network.embedding_size or hidden_size, network.num_layers)]
 
 
-def pin(data: Mapping[str, Any]) -> dict[str, Any]:
+def pin(data: Mapping[str, Any], data_dir: str | None = None) -> dict[str, Any]:
     """Return the data's configuration, a text of the user's own with its checksum and its whole path.
 
     Raises:

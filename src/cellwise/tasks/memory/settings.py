@@ -96,6 +96,6 @@ def recurrent_shapes(config: Mapping[str, Any], hidden_size: int) -> list[Shape]
     return [shape_of(network.layer, features, network.num_layers, network.directions, multiple=network.multiple)]
 
 
-def pin(data: Mapping[str, Any]) -> dict[str, Any]:
+def pin(data: Mapping[str, Any], data_dir: str | None = None) -> dict[str, Any]:
     """Return the data's configuration as it is: sequences are drawn from what it says, nothing lies on disk."""
     return dict(data)

@@ -51,7 +51,7 @@ def run_given(given: Given, chunk: int | None = None) -> tuple[Tensor, State]:
         given: the call, of one layer or of replicas.
         chunk: steps between states that are kept for the way back; None to keep all.
     """
-    if _for_the_reference(given.x):
+    if 0 in given.x.shape[:-1] or _watched(given.x.device.type):
         return reference.run(given, given.x, given.state, given.conditions)
     output, *new = _Fused.apply(given, form_of(given), chunk, *given.tensors())  # type: ignore[no-untyped-call]
     return output, dict(zip(given.cell.states, new, strict=True))
@@ -81,13 +81,15 @@ def form_of(given: Given) -> Form:
     )
 
 
-def _for_the_reference(x: Tensor) -> bool:
-    """Whether a call is in the middle of something that wants to see every operation, or has no rows."""
+def _watched(device: str) -> bool:
+    """Whether a call is in the middle of something that wants to see every operation."""
     return (
-        x.numel() == 0
-        or torch.is_autocast_enabled(x.device.type)
+        device == "meta"
+        or torch.is_autocast_enabled(device)
         or torch._C._functorch.peek_interpreter_stack() is not None
         or torch.autograd.forward_ad._current_level >= 0
+        or torch._C._len_torch_dispatch_stack() > 0  # tensors without numbers, counters of operations
+        or torch._C._get_tracing_state() is not None
     )
 
 
@@ -102,7 +104,8 @@ class _Fused(torch.autograd.Function):
         saved = [value for value in tensors if value is not None]
         # The same memory as a tensor of its own, because the rows of the tape are views of the other.
         output = played.output.data
-        ctx.save_for_backward(*saved, *((output,) if played.whole else ()))
+        resets = given.conditions.resets
+        ctx.save_for_backward(*saved, *((output,) if played.whole else ()), *(() if resets is None else (resets,)))
         return (output, *played.state.values())
 
     @staticmethod
@@ -110,12 +113,15 @@ class _Fused(torch.autograd.Function):
         left = iter(ctx.saved_tensors)  # says if one of them has been written into since
         tensors = [next(left) if there else None for there in ctx.there]
         given, needed = ctx.given.with_tensors(tensors), ctx.needs_input_grad[3:]
-        if torch.is_grad_enabled():
-            return (None, None, None, *_twice(given, tensors, needed, (d_output, *d_new)))
-        played, ctx.played = ctx.played, None
-        if played is None:  # a second time through the same graph: the first has used the buffers up
-            played = Played(_outside(given, tensors), ctx.form, ctx.chunk)
-        gradients = played.backward(d_output, dict(zip(ctx.form.cell.states, d_new, strict=True)), needed)
+        device = given.x.device.type
+        with torch.autocast(device, enabled=False):  # a graph takes the dtype it was made for
+            many = any(torch._C._functorch.is_legacy_batchedtensor(d) for d in (d_output, *d_new))
+            if many or torch.is_grad_enabled() or _watched(device):
+                return (None, None, None, *_by_the_reference(given, tensors, needed, (d_output, *d_new)))
+            played, ctx.played = ctx.played, None
+            if played is None:  # a second time through the same graph: the first has used the buffers up
+                played = Played(_outside(given, tensors), ctx.form, ctx.chunk)
+            gradients = played.backward(d_output, dict(zip(ctx.form.cell.states, d_new, strict=True)), needed)
         return (None, None, None, *(g if n else None for g, n in zip(gradients, needed, strict=True)))
 
 
@@ -124,15 +130,18 @@ def _outside(given: Given, tensors: Sequence[Tensor | None]) -> Given:
     return given.with_tensors([None if value is None else value.detach() for value in tensors])
 
 
-def _twice(
+def _by_the_reference(
     given: Given, tensors: list[Tensor | None], needed: tuple[bool, ...], gradients: tuple[Tensor, ...]
 ) -> list[Tensor | None]:
-    """The gradients as a function that can be differentiated again: the reference's."""
-    output, new = reference.run(given, given.x, given.state, given.conditions)
+    """The gradients, many of them at once or as a function that can be differentiated again."""
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        output, new = reference.run(given, given.x, given.state, given.conditions)
     values = (output, *(new[name] for name in given.cell.states))
     wanted = [t for t, n in zip(tensors, needed, strict=True) if n and t is not None]
     reached = [(value, d) for value, d in zip(values, gradients, strict=True) if value.requires_grad]
-    pairs = zip(*reached, strict=True)
-    outputs, by_output = next(pairs), next(pairs)
-    found = iter(torch.autograd.grad(outputs, wanted, by_output, create_graph=True, allow_unused=True))
+    if not reached:  # a step that hands on its old state depends on no weight
+        return [None] * len(tensors)
+    outputs, by_output = zip(*reached, strict=True)
+    found = iter(torch.autograd.grad(outputs, wanted, by_output, create_graph=again, allow_unused=True))
     return [next(found) if n else None for n in needed]

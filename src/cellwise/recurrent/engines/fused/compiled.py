@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sysconfig
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ from cellwise.recurrent.engines.fused.tracing import Traced, traced
 Call = Callable[..., Any]
 
 _made: dict[tuple[Any, ...], Made] = {}
+_at_work = threading.RLock()
+"""One thread traces or compiles at a time: neither torch's tracer nor inductor's settings are one thread's own."""
 _compile = os.environ.get("CELLWISE_COMPILE", "1") != "0"
 
 
@@ -48,7 +51,9 @@ class Made:
         """Return the names of what a stage takes from buffers, in order, and its call."""
         of = self._graphs[direction][number]
         if (direction, number) not in self._calls:
-            self._calls[direction, number] = _compiled(of) if self._compiles else of.graph
+            with _making():
+                if (direction, number) not in self._calls:
+                    self._calls[direction, number] = _compiled(of) if self._compiles else of.graph
         return tuple(of.names), self._calls[direction, number]
 
 
@@ -64,8 +69,17 @@ def made(form: Form, like: Tensor, rows: int) -> Made:
     alone = rows if rows == 1 or not compiles else None
     key = (form.key, compiles, like.dtype, like.device, torch.get_num_threads(), alone)
     if key not in _made:
-        _made[key] = Made(form, like, alone, compiles=compiles)
+        with _making():
+            if key not in _made:
+                _made[key] = Made(form, like, alone, compiles=compiles)
     return _made[key]
+
+
+@contextmanager
+def _making() -> Iterator[None]:
+    """Alone, and outside of the modes of the first call: what an evaluation makes, training goes on with."""
+    with _at_work, torch.inference_mode(False), torch.autograd.set_detect_anomaly(False):
+        yield
 
 
 def wanted() -> bool:

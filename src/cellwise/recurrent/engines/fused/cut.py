@@ -7,12 +7,14 @@ the step there, because what follows can't be known.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
-from weakref import WeakKeyDictionary
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakIdKeyDictionary
 
 from cellwise.cells.contract import Cell, State, check_returned, run_step
 from cellwise.recurrent.conditions import Conditions
@@ -104,61 +106,81 @@ class Seen(NamedTuple):
     start: str | None
 
 
-_TRIAL = (2, 3)  # rows, units
-_seen: WeakKeyDictionary[Cell, Seen | None] = WeakKeyDictionary()
+_TRIAL = (7, 240)  # rows, units; of units as many as split into heads and groups of most numbers
+_seen = WeakIdKeyDictionary()  # by identity: a cell from outside may be a dataclass, which has no hash
 
 
 def look_at(cell: Cell) -> Seen | None:
-    """Return what a step is like; None where it can't be cut: it looks at numbers, or calls products as it likes."""
+    """Return what a step is like; None where it can't be cut: see `_tried`."""
     if cell not in _seen:
         _seen[cell] = _tried(cell)
-    return _seen[cell]
+    found: Seen | None = _seen[cell]
+    return found
 
 
 def _tried(cell: Cell) -> Seen | None:
-    """What a step on tensors without numbers shows."""
+    """What a step and its derivative show on tensors without numbers.
 
-    def empty(width: int = 1) -> Tensor:
-        return torch.empty(_TRIAL[0], width * _TRIAL[1], device="meta")
-
+    None where it looks at numbers, draws some, brings tensors of its own, calls products as it likes, or can't be
+    differentiated by `torch.func`.
+    """
+    mode = FakeTensorMode()
+    with mode:
+        state = {name: torch.empty(_TRIAL) for name in cell.states}
+        shares = {gate: torch.empty(_TRIAL) for gate in cell.gates}
+        names = [*cell.extras, *(f"bias_{gate}" for gate in cell.step_biases)]
+        parameters = {name: torch.empty(_TRIAL[1]) for name in names}
+        results = {
+            product: {name: torch.empty(_TRIAL) for name in feeds} for product, (feeds, _) in cell.products.items()
+        }
     read: set[str] = set()
-    called: list[tuple[str, Tensor]] = []
-    shares = _Read({gate: empty() for gate in cell.gates}, read)
-    state = {name: empty() for name in cell.states}
+    called: list[tuple[str, str | None]] = []
 
-    def products(product: str, operand: Tensor, /) -> dict[str, Tensor]:
-        called.append((product, operand))
-        return {name: empty() for name in cell.products[product][0]}
+    def step(state: State, shares: State, results: dict[str, State]) -> tuple[State, list[Tensor]]:
+        operands: list[Tensor] = []
 
-    names = [*cell.extras, *(f"bias_{gate}" for gate in cell.step_biases)]
-    parameters = {name: torch.empty(_TRIAL[1], device="meta") for name in names}
-    try:
-        returned = cell.step(shares, products, state, parameters)
+        def products(product: str, operand: Tensor, /) -> dict[str, Tensor]:
+            called.append((product, next((name for name, value in state.items() if value is operand), None)))
+            operands.append(operand)
+            return results[product]
+
+        returned = cell.step(_Read(shares, read), products, state, parameters)
         check_returned(cell, returned, state)
+        return returned[0], operands
+
+    try:
+        with mode, _NothingDrawn(), torch.autograd.set_detect_anomaly(False):  # type: ignore[no-untyped-call]
+            left, pull, *_ = torch.func.vjp(step, state, shares, results)
+            pull(left)
     except Exception:  # whatever a cell from outside raises here, the reference will tell
         return None
     if [name for name, _ in called] != list(cell.products):
         return None
-    first = called[0][1] if called else None
-    start = next((name for name, value in state.items() if value is first), None)
-    return Seen(frozenset(read), start)
+    return Seen(frozenset(read), called[0][1] if called else None)
 
 
-class _Read(dict[str, Tensor]):
-    """Shares of the input that note which of them are read."""
+class _NothingDrawn(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch publishes no types for it
+    """Refuses random numbers: the way back would draw others."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            raise ValueError(f"{func} draws random numbers")
+        return func(*args, **(kwargs or {}))
+
+
+class _Read(Mapping[str, Tensor]):
+    """Shares of the input that note which of them are read, in whatever way: `get`, `**` and all go through one."""
 
     def __init__(self, values: Mapping[str, Tensor], read: set[str]):
-        super().__init__(values)
-        self._read = read
+        self._values, self._read = values, read
 
     def __getitem__(self, name: str) -> Tensor:
+        value = self._values[name]
         self._read.add(name)
-        return super().__getitem__(name)
+        return value
 
-    def values(self):  # type: ignore[no-untyped-def]
-        self._read.update(self)
-        return super().values()
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
 
-    def items(self):  # type: ignore[no-untyped-def]
-        self._read.update(self)
-        return super().items()
+    def __len__(self) -> int:
+        return len(self._values)

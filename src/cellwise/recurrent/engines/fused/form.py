@@ -7,7 +7,7 @@ the batch, or every pixel of every image. How many they are is no part of a form
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
@@ -26,6 +26,38 @@ Arrival = Literal["written", "complete", "alone"]
 input's share."""
 
 
+def kind_of(cell: Cell) -> Hashable:
+    """Return what two cells have in common exactly if they have the same step: the class and the options' values.
+
+    What a cell holds beyond plain data (a function, a tensor) is the same if it is one object: its `repr` may not say
+    all of it, or name an address that another object has later.
+    """
+    return (type(cell), tuple((name, _value(value)) for name, value in sorted(vars(cell).items())))
+
+
+def _value(value: object) -> Hashable:
+    if value is None or isinstance(value, bool | int | float | str):
+        return repr(value)
+    if isinstance(value, tuple | list):
+        return (type(value), *map(_value, value))
+    if isinstance(value, Mapping):
+        return (type(value), *((_value(key), _value(one)) for key, one in value.items()))
+    return _One(value)
+
+
+class _One:
+    """An object by its identity; it lives as long as this does."""
+
+    def __init__(self, value: object):
+        self._value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _One) and other._value is self._value
+
+    def __hash__(self) -> int:
+        return id(self._value)
+
+
 @dataclass(frozen=True, eq=False)
 class Form:
     """The names that one step of a layer needs, and which conditions it runs under.
@@ -37,7 +69,7 @@ class Form:
         part_biases: parts with a bias of their own, in this layer.
         masked: products whose operand is masked (recurrent dropout).
         kept: states under zoneout.
-        drawn: whether zoneout has a mask for every unit (in training), not a rate (in evaluation).
+        drawn: whether zoneout has a mask for every step (in training), not a rate (in evaluation); graphs are the same.
         lengths, resets: whether rows end, and whether they start anew.
         direct: gates whose share of the input the step reads itself, not through a product.
         start: the state that the first product's operand is, as it is; None where something stands between.
@@ -62,9 +94,8 @@ class Form:
     @cached_property
     def key(self) -> tuple[Any, ...]:
         """Two forms of one key have the same graphs: the same cell with the same options and conditions."""
-        options = tuple(sorted((name, repr(value)) for name, value in vars(self.cell).items()))
-        rest = (self.parameters, self.part_biases, self.masked, self.kept, self.drawn, self.lengths, self.resets)
-        return (type(self.cell), options, self.hidden, *rest, self.arrivals, self.replicas)
+        rest = (self.parameters, self.part_biases, self.masked, self.kept, self.lengths, self.resets)
+        return (kind_of(self.cell), self.hidden, *rest, self.arrivals, self.replicas)
 
     @cached_property
     def products(self) -> tuple[str, ...]:
@@ -142,5 +173,5 @@ class Form:
             resets=given["reset"][None] if self.resets else None,
             fresh={name: given[f"fresh:{name}"] for name in states} if self.resets else {},
             operand_masks={name: given[f"mask:{name}"] for name in self.masked},
-            kept={name: given[f"kept:{name}"][None] if self.drawn else given[f"kept:{name}"] for name in self.kept},
+            kept={name: given[f"kept:{name}"][None] for name in self.kept},
         )

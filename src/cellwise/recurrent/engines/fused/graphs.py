@@ -18,7 +18,7 @@ becomes its derivative.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -45,9 +45,17 @@ class Stage:
     def __call__(self, *tensors: Tensor) -> tuple[()]:
         """Compute and write; nothing is written before all is computed."""
         given = dict(zip((*self.names, *self.late), tensors, strict=True))
-        for name, value in self.compute(given).items():
+        found = self.compute(given)
+        for name, value in [(name, _moved(name, value, given, found)) for name, value in found.items()]:
             given[name].copy_(value)
         return ()
+
+
+def _moved(name: str, value: Tensor, given: Mapping[str, Tensor], written: Iterable[str]) -> Tensor:
+    """A value that lies in a buffer which another one is written into, out of its way: `{"a": s["b"], "b": s["a"]}`."""
+    overlap: Callable[[Tensor, Tensor], bool] = torch._C._is_alias_of  # type: ignore[attr-defined]
+    taken = any(overlap(value, given[other]) for other in written if other != name)
+    return value.clone() if taken else value
 
 
 def forward_stages(form: Form) -> tuple[int, ...]:

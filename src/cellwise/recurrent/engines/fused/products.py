@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cellwise.recurrent.engines.fused.form import Arrival
-from cellwise.recurrent.maps import Convolution, Dense, LinearMap, ReplicatedDense
+from cellwise.recurrent.maps import Convolution, Dense, LinearMap, ReplicatedDense, of_no_input
 
 _LARGE_FOR_STEPS = 350_000
 """Numbers in a weight from which on oneDNN is the faster one for the rows of one step, its weight packed."""
@@ -27,8 +27,24 @@ _TURNED = 500_000
 """Numbers in a weight from which on its gradient is faster computed turned, though it is turned back afterwards."""
 
 
-class Product(Protocol):
-    """A linear map with its weight: v -> weight v, plus a bias where one is given.
+class InputProduct(Protocol):
+    """A linear map with its weight: v -> weight v, plus a bias where one is given; all steps at once."""
+
+    def __call__(self, v: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Return (..., rows, out units) of v (..., rows, in units)."""
+        ...
+
+    def back_all(self, d: Tensor) -> Tensor:
+        """Return the derivative by v, (time, rows, in units), of that by the result, (time, rows, out units)."""
+        ...
+
+    def weight_gradient(self, d: Tensor, v: Tensor) -> Tensor:
+        """Return the derivative by the weight over all leading axes at once."""
+        ...
+
+
+class Product(InputProduct, Protocol):
+    """The same, step by step too.
 
     Attributes:
         arrival: how the results of steps come.
@@ -37,10 +53,6 @@ class Product(Protocol):
 
     arrival: Arrival
     weight: Tensor
-
-    def __call__(self, v: Tensor, bias: Tensor | None = None) -> Tensor:
-        """Return (..., rows, out units) of v (..., rows, in units)."""
-        ...
 
     def add(self, v: Tensor, place: Tensor) -> Tensor | None:
         """Multiply one step's operand and add what lies in `place`, as `arrival` says.
@@ -62,13 +74,10 @@ class Product(Protocol):
         """Return the derivative by one step's operand, (rows, in units), of that by its result, (rows, out units)."""
         ...
 
-    def back_all(self, d: Tensor) -> Tensor:
-        """Return the same for all steps at once, (time, rows, in units)."""
-        ...
 
-    def weight_gradient(self, d: Tensor, v: Tensor) -> Tensor:
-        """Return the derivative by the weight over all leading axes at once."""
-        ...
+def input_product_of(map_: LinearMap, weight: Tensor, image: tuple[int, ...] = ()) -> InputProduct:
+    """Return the product of the input's map, as `product_of`; the input may have no features."""
+    return product_of(map_, weight, image) if weight.numel() else _NoProduct(weight)
 
 
 def product_of(map_: LinearMap, weight: Tensor, image: tuple[int, ...] = ()) -> Product:
@@ -213,6 +222,22 @@ class _ReplicatedProduct:
         for v_t, out_t in zip(v.unbind(0), out.unbind(0), strict=True):
             torch.bmm(v_t, turned, out=out_t)
         return out
+
+
+class _NoProduct:
+    """The map of an input without features, of all steps at once; weight (out, 0, ...)."""
+
+    def __init__(self, weight: Tensor):
+        self._weight = weight.detach()
+
+    def __call__(self, v: Tensor, bias: Tensor | None = None) -> Tensor:
+        return of_no_input(v, self._weight, bias)
+
+    def back_all(self, d: Tensor) -> Tensor:
+        return d.new_empty(*d.shape[:-1], 0)
+
+    def weight_gradient(self, d: Tensor, v: Tensor) -> Tensor:
+        return torch.zeros_like(self._weight)
 
 
 class _ConvolutionProduct:

@@ -18,7 +18,7 @@ from cellwise.recurrent.engines.fused.compiled import made
 from cellwise.recurrent.engines.fused.form import Form
 from cellwise.recurrent.engines.fused.given import Given
 from cellwise.recurrent.engines.fused.loop import Buffers, Derivatives, Loop
-from cellwise.recurrent.engines.fused.products import product_of
+from cellwise.recurrent.engines.fused.products import input_product_of
 from cellwise.recurrent.engines.fused.tracing import sum_dtype
 
 
@@ -40,7 +40,7 @@ class Tape:
         self.time = given.x.shape[0]
         self._image = tuple(given.x.shape[2:-1]) if given.recurrent_map.spatial_axes else ()
         self._lead = self.flat(given.x[0]).shape[:-1]
-        self.input = product_of(given.input_map, given.input_weight, self._image)
+        self.input = input_product_of(given.input_map, given.input_weight, self._image)
         self.projected = self._projected()
         graphs = made(form, self.projected, self._lead[-1])
         buffers = Buffers(self._over_time(graphs.saved), self._starts(), self._constants())
@@ -108,7 +108,15 @@ class Tape:
         """What is the same at every step, by the graphs' names."""
         found = {name: self._constant(name) for name in self.form.constant_names}
         kept = {} if self.form.drawn else self.given.conditions.kept
-        return found | {f"kept:{name}": value for name, value in kept.items()}
+        return found | {f"kept:{name}": self._everywhere(value) for name, value in kept.items()}
+
+    def _of_rows(self, mask: Tensor) -> Tensor:
+        """A mask over time and batch as one over time and rows, those of a step side by side."""
+        return mask.repeat_interleave(math.prod(self._image), dim=1) if self._image else mask.contiguous()
+
+    def _everywhere(self, rate: Tensor) -> Tensor:
+        """A rate as a mask, (rows, hidden): torch 2.13 can't trace a `lerp` by one number for any number of rows."""
+        return rate.expand(*self._lead, self.form.hidden).contiguous()
 
     def _constant(self, name: str) -> Tensor:
         kind, _, of = name.partition(":")
@@ -120,10 +128,6 @@ class Tape:
             everywhere = mask.expand(mask.shape[0], *self._image, mask.shape[-1]) if self._image else mask
             return self.flat(everywhere).contiguous()
         return (given.parameters if kind == "parameter" else given.part_bias)[of].contiguous()
-
-    def _of_rows(self, mask: Tensor) -> Tensor:
-        """A mask over time and batch as one over time and rows."""
-        return mask.repeat_interleave(math.prod(self._image), dim=1) if self._image else mask
 
     def _buffer(self, hiddens: int = 1) -> Tensor:
         return self.projected.new_empty(self.time, *self._lead, hiddens * self.form.hidden)

@@ -103,8 +103,6 @@ def example(form: Form, name: str, like: Tensor, rows: int) -> Tensor:
         return like.new_empty((form.replicas, 1, form.hidden) if form.replicas else form.hidden)
     if kind in ("valid", "reset"):
         return torch.empty(lead, dtype=torch.bool, device=like.device)
-    if kind == "kept" and not form.drawn:
-        return like.new_empty(1)
     if kind == "share":
         return piece(form.cell.gates, of)
     if kind in ("part", "d_part", "d_share"):
@@ -135,11 +133,14 @@ def _graph(stage: Stage, examples: Sequence[Tensor], *, any_rows: bool) -> Graph
     fakes = []
     for number, (name, value) in enumerate(zip((*stage.names, *stage.late), examples, strict=True)):
         dims = [DimDynamic.STATIC] * value.dim()
-        axis = _rows_axis(name, value) if any_rows else None
+        axis = _rows_axis(name) if any_rows else None
         if axis is not None:
             dims[axis] = DimDynamic.DUCK  # equal sizes are one symbol
         context: Any = StatelessSymbolicContext(dynamic_sizes=dims)
-        fakes.append(mode.from_tensor(value, source=ConstantSource(f"argument_{number}"), symbolic_context=context))
+        fake = mode.from_tensor(value, source=ConstantSource(f"argument_{number}"), symbolic_context=context)
+        if value.dim() > 1:
+            int(fake.stride(-2))  # how far apart rows lie is a number, or becomes one by being asked for
+        fakes.append(fake)
     with mode:
         graph = make_fx(stage, tracing_mode="real")(*fakes)
     graph.graph.eliminate_dead_code()
@@ -158,8 +159,8 @@ def _leave_zeros(traced: Traced, name: str) -> None:
     traced.graph.recompile()
 
 
-def _rows_axis(name: str, value: Tensor) -> int | None:
+def _rows_axis(name: str) -> int | None:
     kind = name.partition(":")[0]
-    if kind in _CONSTANTS or tuple(value.shape) == (1,):
+    if kind in _CONSTANTS:
         return None
     return -1 if kind in ("valid", "reset") else -2
