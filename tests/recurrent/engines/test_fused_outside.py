@@ -186,8 +186,10 @@ def test_two_steps_of_one_name_are_told_apart() -> None:
 
 
 def test_many_gradients_at_once_are_the_references() -> None:
+    x = numbers(TIME, 2, INPUT)
     found = [
-        jacobian(lambda x, of=of: of(x)[0].sum((0, 1)), numbers(TIME, 2, INPUT), vectorize=True) for of in pair("gru")
+        jacobian(lambda x, of=of: of(x)[0].sum((0, 1)), x, vectorize=True)  # type: ignore[no-untyped-call]
+        for of in pair("gru")
     ]
     torch.testing.assert_close(*found)
 
@@ -214,7 +216,7 @@ def test_resets_written_into_before_the_backward_are_refused() -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
 def test_tracers_and_tensors_without_numbers_see_every_operation() -> None:
     layer, _ = pair("gru")
-    traced = torch.jit.trace(layer, numbers(TIME, BATCH, INPUT), strict=False)
+    traced = torch.jit.trace(layer, numbers(TIME, BATCH, INPUT), strict=False)  # type: ignore[no-untyped-call]
     x = numbers(TIME, BATCH, INPUT, seed=7)
     torch.testing.assert_close(traced(x)[0], layer(x)[0])
     output, _ = layer.to("meta")(torch.empty(TIME, BATCH, INPUT, dtype=torch.float64, device="meta"))

@@ -89,7 +89,7 @@ def _watched(device: str) -> bool:
         or torch._C._functorch.peek_interpreter_stack() is not None
         or torch.autograd.forward_ad._current_level >= 0
         or torch._C._len_torch_dispatch_stack() > 0  # tensors without numbers, counters of operations
-        or torch.jit.is_tracing()
+        or torch._C._get_tracing_state() is not None
     )
 
 

@@ -149,8 +149,8 @@ def _tried(cell: Cell) -> Seen | None:
         return returned[0], operands
 
     try:
-        with mode, _NothingDrawn(), torch.autograd.set_detect_anomaly(False):
-            left, pull = torch.func.vjp(step, state, shares, results)
+        with mode, _NothingDrawn(), torch.autograd.set_detect_anomaly(False):  # type: ignore[no-untyped-call]
+            left, pull, *_ = torch.func.vjp(step, state, shares, results)
             pull(left)
     except Exception:  # whatever a cell from outside raises here, the reference will tell
         return None
@@ -159,7 +159,7 @@ def _tried(cell: Cell) -> Seen | None:
     return Seen(frozenset(read), called[0][1] if called else None)
 
 
-class _NothingDrawn(TorchDispatchMode):
+class _NothingDrawn(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch publishes no types for it
     """Refuses random numbers: the way back would draw others."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

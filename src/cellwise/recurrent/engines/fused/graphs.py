@@ -53,7 +53,7 @@ class Stage:
 
 def _moved(name: str, value: Tensor, given: Mapping[str, Tensor], written: Iterable[str]) -> Tensor:
     """A value that lies in a buffer which another one is written into, out of its way: `{"a": s["b"], "b": s["a"]}`."""
-    overlap: Callable[[Tensor, Tensor], bool] = torch._C._is_alias_of
+    overlap: Callable[[Tensor, Tensor], bool] = torch._C._is_alias_of  # type: ignore[attr-defined]
     taken = any(overlap(value, given[other]) for other in written if other != name)
     return value.clone() if taken else value
 
