@@ -67,7 +67,7 @@ class ReplicatedDense:
         # One batched product, in which each replica's rows of all steps lie together.
         rows = v.movedim(-3, 0).reshape(self.replicas, -1, v.shape[-1])
         out = rows @ weight.mT
-        out = out.view(self.replicas, *v.shape[:-3], v.shape[-2], -1).movedim(0, -3)
+        out = out.view(self.replicas, *v.shape[:-3], v.shape[-2], weight.shape[-2]).movedim(0, -3)
         return out if bias is None else out + bias
 
 

@@ -22,6 +22,7 @@ from cellwise.recurrent.engines.fused.tangent import without_tanh
 from cellwise.recurrent.layer import Recurrent
 from cellwise.recurrent.maps import Dense
 from cellwise.recurrent.options import LayerOptions
+from cellwise.recurrent.replicas import Replicas
 from cellwise.testing.layers import assert_all_close, numbers
 
 TIME, BATCH, INPUT, HIDDEN = 4, 3, 5, 4
@@ -259,6 +260,16 @@ def test_compiled_under_zoneout_and_resets_evaluated_first(monkeypatch: pytest.M
         found = gradients(layer, resets=resets)
     assert_all_close("compiled", found, gradients(reference, resets=resets), 1e-10)
     assert len(compiled._made) == 1
+
+
+def test_replicas_with_lengths_compile_for_any_number_of_rows() -> None:
+    layers = pair("rnn")
+    replicas = Replicas(layers)
+    with compiling(True):
+        output, _ = replicas(numbers(TIME, BATCH, INPUT), lengths=[TIME, 0, 2])
+    alone = [layers[1](numbers(TIME, BATCH, INPUT), lengths=[TIME, 0, 2])[0]] * 2  # the two are equal
+    torch.testing.assert_close(output, torch.stack(alone, 1))
+    assert replicas(numbers(TIME, 0, INPUT))[0].shape == (TIME, 2, 0, HIDDEN)
 
 
 def test_tanh_of_what_is_large_is_exactly_one() -> None:

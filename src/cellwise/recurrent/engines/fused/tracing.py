@@ -138,7 +138,7 @@ def _graph(stage: Stage, examples: Sequence[Tensor], *, any_rows: bool) -> Graph
             dims[axis] = DimDynamic.DUCK  # equal sizes are one symbol
         context: Any = StatelessSymbolicContext(dynamic_sizes=dims)
         fake = mode.from_tensor(value, source=ConstantSource(f"argument_{number}"), symbolic_context=context)
-        if value.dim() > 1:
+        if axis == -2:
             int(fake.stride(-2))  # how far apart rows lie is a number, or becomes one by being asked for
         fakes.append(fake)
     with mode:
