@@ -28,7 +28,7 @@ ELSEWHERE = [
         "trainer.engine=reference",
     ),
     *("trainer.log_every_steps=7", "trainer.data_workers=2", "trainer.non_finite=go_on"),
-    "probe=full",
+    *("probe=full", "network.layer.recompute=10"),
 ]
 COUNTED = [
     *("cell=gru", "cell.forget_bias=0.5", "data.seed=1", "data.train_tokens=1000", "data.distance_max=29"),
@@ -91,6 +91,7 @@ def test_every_key_of_the_vocabulary_is_known_to_count_or_not() -> None:
         *("logger.wandb.mode", "logger.wandb.project"),
         *("trainer.accelerator", "trainer.devices", "trainer.threads", "trainer.engine", "trainer.log_every_steps"),
         *("trainer.checkpoint_every_seconds", "trainer.data_workers", "trainer.non_finite"),
+        "network.layer.recompute",
     }
 
 

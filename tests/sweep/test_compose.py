@@ -60,13 +60,13 @@ def test_of_two_overrides_the_last_counts() -> None:
         (["cell=lstmm"], "unknown cell 'lstmm'; did you mean 'lstm'? allowed: "),
         (["cell=conv_lstm"], "unknown cell 'conv_lstm'; a ConvLSTM is peephole_lstm"),
         (["task=langage"], "unknown task 'langage'; did you mean 'language'? allowed: language"),
-        (["data=ptbb"], "unknown data 'ptbb'; did you mean 'ptb'? allowed: ptb, sentences, "),
-        (["network=big"], "unknown network 'big'; allowed: language_model"),
+        (["data=ptbb"], "unknown data 'ptbb'; did you mean 'ptb'? allowed: moving_digits, moving_mnist, ptb, "),
+        (["network=big"], "unknown network 'big'; allowed: encoder_forecaster, frame_cnn, fully_connected, language_model"),
         (["optim=adamm"], "unknown optim 'adamm'; did you mean 'adam'? allowed: adam, adamw, sgd"),
         (["trainer=tpu"], "unknown trainer 'tpu'; did you mean 'gpu'? allowed: cpu, gpu, smoke"),
-        (["logger=tb"], "unknown logger 'tb'; allowed: csv, none, tensorboard, wandb"),
-        (["logger=[wandb,tb]"], "unknown logger 'tb'; allowed: csv, none, tensorboard, wandb"),
-        (["logger=[]"], "logger=[] is no choice; logger is one of: csv, none, tensorboard, wandb"),
+        (["logger=tb"], "unknown logger 'tb'; allowed: csv, gif, none, tensorboard, wandb"),
+        (["logger=[wandb,tb]"], "unknown logger 'tb'; allowed: csv, gif, none, tensorboard, wandb"),
+        (["logger=[]"], "logger=[] is no choice; logger is one of: csv, gif, none, tensorboard, wandb"),
         (["logger=csv", "logger.wandb.mode=x"], "unknown key in 'logger' 'wandb'; allowed: csv; "
          "type 'logger=[csv,wandb]' logger.wandb.mode=x"),
         (["logger.wandb.mode=online"], "unknown key in 'logger' 'wandb'; allowed: none; "
