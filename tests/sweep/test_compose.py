@@ -61,7 +61,7 @@ def test_of_two_overrides_the_last_counts() -> None:
         (["cell=conv_lstm"], "unknown cell 'conv_lstm'; a ConvLSTM is peephole_lstm"),
         (["task=langage"], "unknown task 'langage'; did you mean 'language'? allowed: language"),
         (["data=ptbb"], "unknown data 'ptbb'; did you mean 'ptb'? allowed: moving_digits, moving_mnist, ptb, "),
-        (["network=big"], "unknown network 'big'; allowed: encoder_forecaster, frame_cnn, fully_connected, language_model"),
+        (["network=big"], "unknown network 'big'; allowed: encoder_forecaster, frame_cnn, "),
         (["optim=adamm"], "unknown optim 'adamm'; did you mean 'adam'? allowed: adam, adamw, sgd"),
         (["trainer=tpu"], "unknown trainer 'tpu'; did you mean 'gpu'? allowed: cpu, gpu, smoke"),
         (["logger=tb"], "unknown logger 'tb'; allowed: csv, gif, none, tensorboard, wandb"),
