@@ -43,8 +43,7 @@ def load_trained(folder: Path) -> Trained:
     settings = read_settings(folder, config)
     checkpoint = _selected(folder)
     task = build_task(config["task"]["name"], settings.task)
-    network = task.network(build_cell(settings.cell, settings.cell_options), settings.trainer.layer_engine())
-    return Trained(task, _restored(network, checkpoint))
+    return Trained(task, _restored(settings, task.network, checkpoint))
 
 
 def load_network(folder: Path, settings: RunSettings, make: Callable[[Cell, str], nn.Module]) -> nn.Module:
@@ -58,10 +57,7 @@ def load_network(folder: Path, settings: RunSettings, make: Callable[[Cell, str]
     Raises:
         CellwiseError: a missing checkpoint, or one that is not the network's.
     """
-    checkpoint = _selected(folder)
-    return _restored(
-        make(build_cell(settings.cell, settings.cell_options), settings.trainer.layer_engine()), checkpoint
-    )
+    return _restored(settings, make, _selected(folder))
 
 
 def read_settings(folder: Path, config: Mapping[str, Any]) -> RunSettings:
@@ -88,7 +84,9 @@ def _selected(folder: Path) -> Path:
     return checkpoint
 
 
-def _restored(network: nn.Module, checkpoint: Path) -> nn.Module:
+def _restored(settings: RunSettings, make: Callable[[Cell, str], nn.Module], checkpoint: Path) -> nn.Module:
+    """The network of a run with the weights of a checkpoint, in evaluation."""
+    network = make(build_cell(settings.cell, settings.cell_options), settings.trainer.layer_engine())
     try:
         Selection(checkpoint, "min").restore(network, "cpu")  # to restore, no direction counts
     except Exception as error:  # torch raises whatever the damage leads to

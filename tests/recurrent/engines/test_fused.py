@@ -101,7 +101,6 @@ def kind(cell: Cell) -> tuple[Any, ...]:
         part_biases=cell.part_biases,
         masked=(),
         kept=(),
-        drawn=False,
         lengths=False,
         resets=False,
         direct=seen.direct,

@@ -34,7 +34,7 @@ def form_of(name: str, **options: Any) -> Form:
     cell = build_cell(name, options)
     seen = look_at(cell)
     assert seen is not None
-    plain: dict[str, Any] = {"masked": (), "kept": (), "drawn": False, "lengths": False, "resets": False}
+    plain: dict[str, Any] = {"masked": (), "kept": (), "lengths": False, "resets": False}
     written: Arrival = "written"
     return Form(
         cell,

@@ -293,9 +293,7 @@ def test_short_numbers_lose_less_than_in_the_reference(dtype: torch.dtype) -> No
 def test_the_way_back_writes_no_zeros() -> None:
     """The step of an LSTM reads h through its product alone; on a GPU, to write so each step is a launch of its own."""
     cell = build_cell("lstm")
-    form = Form(
-        cell, HIDDEN, (), (), (), (), drawn=False, lengths=False, resets=False, start="h", arrivals=("written",)
-    )
+    form = Form(cell, HIDDEN, (), (), (), (), lengths=False, resets=False, start="h", arrivals=("written",))
     found = traced(form, torch.empty(0), None).backward[1]
     nodes = [*found.graph.graph.nodes]
     given = dict(zip((node for node in nodes if node.op == "placeholder"), (*found.names, *found.late), strict=True))

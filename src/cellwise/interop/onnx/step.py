@@ -72,7 +72,7 @@ def _wrapped(weights: Weights, names: Sequence[str]) -> Callable[..., tuple[Tens
 
     def run(*tensors: Tensor) -> tuple[Tensor, ...]:
         given = dict(zip(names, tensors, strict=True))
-        x = input_shares(weights, given["share"])
+        x = input_shares(cell, given["share"])
         old = {name: given[f"state {name}"] for name in cell.states}
 
         def product(name: str, operand: Tensor) -> dict[str, Tensor]:

@@ -73,7 +73,7 @@ def run(
     outputs = []
     for t, x_t in enumerate(projected):
         old = conditions.before(t, state)
-        shares = input_shares(weights, x_t)
+        shares = input_shares(cell, x_t)
         products.at(x_t, shares)
         returned = run_step(cell, shares, products, old, parameters)
         if t == 0:
@@ -86,9 +86,9 @@ def run(
     return torch.stack(outputs), state
 
 
-def input_shares(weights: StepWeights, x_t: Tensor) -> dict[str, Tensor]:
-    """Return by gate what `weights.project` gave, (..., gates * hidden)."""
-    gates = weights.cell.gates
+def input_shares(cell: Cell, x_t: Tensor) -> dict[str, Tensor]:
+    """Return by gate what `StepWeights.project` gave, (..., gates * hidden), as views."""
+    gates = cell.gates
     return dict(zip(gates, x_t.chunk(len(gates), dim=-1), strict=True)) if gates else {}
 
 

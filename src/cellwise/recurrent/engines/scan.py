@@ -52,7 +52,7 @@ def linear_scan(a: Tensor, b: Tensor, start: Tensor) -> Tensor:
 def _affine_form(weights: Weights, x: Tensor, state: State) -> tuple[State, State]:
     """Return a and b of every step, by state, (time, batch, ..., hidden); rows are independent, so time is rows."""
     cell, parameters = weights.cell, weights.step_parameters()
-    shares = input_shares(weights, weights.project(x))
+    shares = input_shares(cell, weights.project(x))
     like = x.new_zeros(*x.shape[:-1], weights.hidden_size)
 
     def step(*values: Tensor) -> tuple[Tensor, ...]:

@@ -1,7 +1,7 @@
 """The step fused: any cell at the speed of its products, with nothing written per cell.
 
 The cell's own step runs with its products cut out (`cut`); what is left is pointwise, is traced with its derivative
-(`graphs`) and compiled (`compiled`). The loop (`tape`) runs the products itself, last product first on the way back,
+(`graphs`) and compiled (`compiled`). The loop (`loop`) runs the products itself, last product first on the way back,
 and makes each weight gradient one product over all steps. The factorisation is that of FlashRNN (Poeppel et al. 2024,
 arXiv 2412.07752): the driver owns the products, the cell is a pointwise map; here that map is derived.
 
@@ -71,7 +71,6 @@ def form_of(given: Given) -> Form:
         part_biases=tuple(given.part_bias),
         masked=tuple(conditions.operand_masks),
         kept=tuple(conditions.kept),
-        drawn=any(kept.dim() > 1 for kept in conditions.kept.values()),
         lengths=conditions.lengths is not None,
         resets=conditions.resets is not None,
         direct=seen.direct,

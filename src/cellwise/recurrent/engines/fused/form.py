@@ -69,7 +69,6 @@ class Form:
         part_biases: parts with a bias of their own, in this layer.
         masked: products whose operand is masked (recurrent dropout).
         kept: states under zoneout.
-        drawn: whether zoneout has a mask for every step (in training), not a rate (in evaluation); graphs are the same.
         lengths, resets: whether rows end, and whether they start anew.
         direct: gates whose share of the input the step reads itself, not through a product.
         start: the state that the first product's operand is, as it is; None where something stands between.
@@ -83,7 +82,6 @@ class Form:
     part_biases: tuple[str, ...]
     masked: tuple[str, ...]
     kept: tuple[str, ...]
-    drawn: bool
     lengths: bool
     resets: bool
     direct: frozenset[str] = frozenset()

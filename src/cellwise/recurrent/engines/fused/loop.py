@@ -17,6 +17,7 @@ from cellwise.recurrent.engines.fused.compiled import Call, Made
 from cellwise.recurrent.engines.fused.form import Form
 from cellwise.recurrent.engines.fused.graphs import backward_stages, forward_stages
 from cellwise.recurrent.engines.fused.products import product_of
+from cellwise.recurrent.engines.reference import input_shares
 from cellwise.recurrent.maps import LinearMap
 
 Rows = Sequence[Tensor] | Tensor
@@ -200,8 +201,7 @@ class Loop:
         for name, value in buffers.over_time.items():
             kind, _, of = name.partition(":")
             if kind == "share":
-                shares = zip(cell.gates, value.chunk(len(cell.gates), dim=-1), strict=True) if cell.gates else ()
-                found |= {f"share:{gate}": share.unbind(0) for gate, share in shares}
+                found |= {f"share:{gate}": share.unbind(0) for gate, share in input_shares(cell, value).items()}
             elif kind == "result":
                 found |= {piece: part.unbind(0) for piece, part in self.pieces(of, value).items()}
             else:

@@ -20,6 +20,7 @@ from cellwise.recurrent.engines.fused.given import Given
 from cellwise.recurrent.engines.fused.loop import Buffers, Derivatives, Loop
 from cellwise.recurrent.engines.fused.products import input_product_of
 from cellwise.recurrent.engines.fused.tracing import sum_dtype
+from cellwise.recurrent.engines.reference import input_shares
 
 
 class Tape:
@@ -93,8 +94,8 @@ class Tape:
         computed = form.products if form.start is None else form.products[1:]
         found |= {f"operand:{name}": self._buffer(products[name][1]) for name in computed}
         found |= {name: self._buffer() for name in (*(f"new:{state}" for state in form.cell.states), *saved)}
-        if form.drawn:
-            found |= {f"kept:{name}": self.flat(kept, leading=1) for name, kept in conditions.kept.items()}
+        drawn = {name: kept for name, kept in conditions.kept.items() if kept.dim() > 1}  # in training, for every step
+        found |= {f"kept:{name}": self.flat(kept, leading=1) for name, kept in drawn.items()}
         if conditions.lengths is not None:
             found |= {"valid": self._of_rows(conditions.lengths.valid), "output": self._buffer()}
         if conditions.resets is not None:
@@ -107,8 +108,8 @@ class Tape:
     def _constants(self) -> dict[str, Tensor]:
         """What is the same at every step, by the graphs' names."""
         found = {name: self._constant(name) for name in self.form.constant_names}
-        kept = {} if self.form.drawn else self.given.conditions.kept
-        return found | {f"kept:{name}": self._everywhere(value) for name, value in kept.items()}
+        rates = {name: kept for name, kept in self.given.conditions.kept.items() if kept.dim() == 1}  # in evaluation
+        return found | {f"kept:{name}": self._everywhere(rate) for name, rate in rates.items()}
 
     def _of_rows(self, mask: Tensor) -> Tensor:
         """A mask over time and batch as one over time and rows, those of a step side by side."""
@@ -207,8 +208,7 @@ class Gradients:
         return found
 
     def _by_gate(self) -> dict[str, Tensor]:
-        cell, d = self._tape.given.cell, self._tape.projected
-        return dict(zip(cell.gates, d.chunk(len(cell.gates), dim=-1), strict=True)) if cell.gates else {}
+        return input_shares(self._tape.given.cell, self._tape.projected)
 
     def _mapped(self) -> Tensor:
         """The derivatives of the shares that the input's map gives."""
