@@ -23,7 +23,7 @@ _LARGE_FOR_STEPS = 350_000
 _LARGE_FOR_ALL = 16_000
 """The same for the rows of all steps at once."""
 
-_TURNED = 500_000
+_TURNED = 100_000
 """Numbers in a weight from which on its gradient is faster computed turned, though it is turned back afterwards."""
 
 
