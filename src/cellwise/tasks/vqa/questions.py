@@ -124,8 +124,10 @@ class Questions(Protocol):
         ...
 
     def pixels(self, row: int) -> Tensor | None:
-        """Return the image of a question to look at, uint8 (height, width, 3); None where there are features alone, or
-        where it may not be shown in results that others read."""
+        """Return the image of a question to look at, uint8 (height, width, 3).
+
+        None where there are features alone, or where it may not be shown in results that others read.
+        """
         ...
 
     def upper_bound(self) -> float:
