@@ -166,10 +166,17 @@ def _by_inductor(of: Traced) -> Call:
         examples = [node.meta["val"] for node in of.graph.graph.nodes if node.op == "placeholder"]
         # Symbols of the graph and of the examples must be those of one mode, and this is how it is told which.
         context = torch._guards.TracingContext(examples[0].fake_mode)
-        # In this process: workers that compile ahead would outlive a run that is killed.
-        with torch._guards.tracing(context), torch._inductor.config.patch(compile_threads=1):
+        with torch._guards.tracing(context), torch._inductor.config.patch(_INDUCTOR):
             artifact: Call = standalone_compile(of.graph, examples, dynamic_shapes="from_tracing_context")
     return artifact
+
+
+_INDUCTOR = {
+    "compile_threads": 1,  # in this process: workers that compile ahead would outlive a run that is killed
+    # A loop hands every step the rows of the same buffers: to look at their sizes each time takes a tenth of a call.
+    "size_asserts": False,
+    "alignment_asserts": False,
+}
 
 
 def _device(of: Traced) -> str:
