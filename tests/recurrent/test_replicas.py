@@ -106,3 +106,9 @@ def test_what_can_not_run_at_once_is_said() -> None:
         Replicas(some("lstm"))(numbers(TIME, 2, BATCH, INPUT))
     with pytest.raises(ValueError, match=r"for replicas and rows \(3, 2\), or for rows \(2,\), not \(5,\)"):
         Replicas(some("lstm"))(numbers(TIME, BATCH, INPUT), None, torch.ones(5, dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"state 'h' must be \(layers \* directions, replicas, batch, hidden\)"):
+        Replicas(some("rnn"))(numbers(TIME, BATCH, INPUT), {"h": numbers(1, HIDDEN)})
+    with pytest.raises(CellwiseError, match="in its options, dtype or device"):
+        Replicas([*some("rnn"), *(layer.float() for layer in some("rnn"))])
+    with pytest.raises(CellwiseError, match="replicas are Recurrent layers, not Linear"):
+        Replicas([torch.nn.Linear(1, 1)])  # type: ignore[list-item]

@@ -35,8 +35,8 @@ class Replicas(nn.Module):
         layers: two or more of the same cell, sizes and options; they are kept, not copied.
 
     Raises:
-        CellwiseError: fewer than one layer, layers that differ, a cell whose step can't be cut at its products, or an
-            option that replicas can't share.
+        CellwiseError: no layer or something else, layers that differ, a cell whose step can't be cut at its products, or
+            an option that replicas can't share.
     """
 
     def __init__(self, layers: Sequence[Recurrent]):
@@ -89,7 +89,7 @@ class Replicas(nn.Module):
             output, new = fused.run_given(given, self._first.options.recompute)
             return output.flatten(1, 2), {name: value.flatten(0, 1) for name, value in new.items()}
 
-        flat = None if state is None else {name: value.flatten(1, 2) for name, value in state.items()}
+        flat = None if state is None else {name: _rows_together(name, value) for name, value in state.items()}
         output, new = self._first.through(x.flatten(1, 2), flat, lengths, resets, one)
         return _apart(output, 1, (replicas, batch)), {n: _apart(v, 1, (replicas, batch)) for n, v in new.items()}
 
@@ -117,6 +117,15 @@ def _of_all(value: Any, axis: int, rows: tuple[int, int]) -> Tensor | None:
     return given.flatten(axis, axis + 1)
 
 
+def _rows_together(name: str, state: Tensor) -> Tensor:
+    """A state of all rows of all replicas on one axis."""
+    if state.dim() != 4:
+        raise ValueError(
+            f"state {name!r} must be (layers * directions, replicas, batch, hidden), not of shape {tuple(state.shape)}"
+        )
+    return state.flatten(1, 2)
+
+
 def _split(conditions: Conditions, rows: tuple[int, int]) -> Conditions:
     """Conditions of all rows, with the replicas on an axis of their own."""
     lengths, resets = conditions.lengths, conditions.resets
@@ -138,6 +147,9 @@ def _apart(value: Tensor, axis: int, rows: tuple[int, int]) -> Tensor:
 def _check(layers: Sequence[Recurrent]) -> None:
     if not layers:
         raise CellwiseError("Replicas needs at least one layer")
+    for layer in layers:
+        if not isinstance(layer, Recurrent):
+            raise CellwiseError(f"replicas are Recurrent layers, not {type(layer).__name__}")
     first = layers[0]
     if not fused.expressible(first.cell, first.weights()[0].recurrent_map):
         raise CellwiseError(f"{first.cell_name!r} can't run as replicas: its step can't be cut at its products")
@@ -147,11 +159,12 @@ def _check(layers: Sequence[Recurrent]) -> None:
     for layer in layers[1:]:
         if _what(layer) != _what(first):
             one, other = first.extra_repr(), layer.extra_repr()
-            options = "" if one != other else " in its options"
+            options = "" if one != other else " in its options, dtype or device"
             raise CellwiseError(f"replicas must be alike: Recurrent({other}) differs from Recurrent({one}){options}")
 
 
 def _what(layer: Recurrent) -> tuple[Any, ...]:
     """What must be the same for layers that run at once."""
     sizes = (layer.input_size, layer.hidden_size, layer.num_layers, layer.directions)
-    return (kind_of(layer.cell), *sizes, layer.options)
+    weight = next(layer.parameters())
+    return (kind_of(layer.cell), *sizes, layer.options, weight.dtype, weight.device)

@@ -279,3 +279,20 @@ def test_tanh_of_what_is_large_is_exactly_one() -> None:
     infinite = torch.tensor([10.0, 1e30, torch.inf])
     assert graph(infinite).tolist() == [1.0] * 3 and graph(-infinite).tolist() == [-1.0] * 3
     assert graph(torch.tensor([torch.nan] * 3)).isnan().all()
+
+
+@pytest.mark.parametrize("cell", ["gru", "mut1"])
+def test_frozen_matrices_get_no_gradient_and_the_others_keep_theirs(cell: str) -> None:
+    layer, other = pair(cell)
+    for each in (layer, other):
+        list(each.weights()[0].matrices().values())[0].requires_grad_(False)
+    frozen = next(name for name, value in layer.named_parameters() if not value.requires_grad)
+    x = numbers(TIME, BATCH, INPUT).requires_grad_()
+    found = []
+    for each in (layer, other):
+        each(x)[0].pow(2).sum().backward()
+        found.append({name: value.grad for name, value in each.named_parameters()})
+    assert found[0][frozen] is None
+    for name, expected in found[1].items():
+        if expected is not None:
+            torch.testing.assert_close(found[0][name], expected, rtol=1e-10, atol=1e-12)

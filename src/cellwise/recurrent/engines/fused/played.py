@@ -83,18 +83,20 @@ class Played:
             elif needed[0]:
                 x = found.of_x()
             running = found.of_state()
-            total = _added(total, _of_weights(found, needed))
+            total = _added(total, _of_weights(found, given, needed))
         assert total is not None
         input_weight, bias, *rest = total
         return [x, input_weight, bias, *(running[name] for name in given.state), *rest]
 
 
-def _of_weights(found: Gradients, needed: Sequence[bool]) -> list[Tensor | None]:
-    """The gradients that are sums over steps, in the order of `Given.tensors`."""
+def _of_weights(found: Gradients, given: Given, needed: Sequence[bool]) -> list[Tensor | None]:
+    """The gradients that are sums over steps, in the order of `Given.tensors`; frozen matrices cost no product."""
+    first = 3 + len(given.state)
+    wanted = dict(zip(given.conditions.matrices, needed[first:], strict=False))  # other weights follow
     return [
         found.of_input_weight() if needed[1] else None,
         found.of_bias() if needed[2] else None,
-        *found.of_matrices(),
+        *(found.of_matrix(name) if wanted[name] else None for name in wanted),
         *found.of_part_biases(),
         *found.of_learned(),
     ]

@@ -172,21 +172,15 @@ class Gradients:
         assert bias is not None
         return _summed(self._tape.projected).view_as(bias)
 
-    def of_matrices(self) -> list[Tensor]:
-        """By each product's matrix: one product over all steps."""
-        tape, form = self._tape, self._tape.form
-        found = []
-        for name in tape.given.conditions.matrices:
-            d, product = tape.loop.place(name), tape.loop.products[name]
-            if name in tape.operands:
-                found.append(product.weight_gradient(d, tape.operands[name]))
-                continue
-            assert form.start is not None
-            first = product.weight_gradient(d[:1], tape.flat(tape.given.state[form.start])[None])
-            if tape.time > 1:
-                first = first + product.weight_gradient(d[1:], tape.states[form.start][:-1])
-            found.append(first)
-        return found
+    def of_matrix(self, name: str) -> Tensor:
+        """By a product's matrix: one product over all steps."""
+        tape, start = self._tape, self._tape.form.start
+        d, product = tape.loop.place(name), tape.loop.products[name]
+        if name in tape.operands:
+            return product.weight_gradient(d, tape.operands[name])
+        assert start is not None
+        first = product.weight_gradient(d[:1], tape.flat(tape.given.state[start])[None])
+        return first if tape.time == 1 else first + product.weight_gradient(d[1:], tape.states[start][:-1])
 
     def of_part_biases(self) -> list[Tensor]:
         """By each part's own bias."""
