@@ -35,7 +35,7 @@ class Replicas(nn.Module):
         layers: two or more of the same cell, sizes and options; they are kept, not copied.
 
     Raises:
-        CellwiseError: no layer or something else, layers that differ, a cell whose step can't be cut at its products, or
+        CellwiseError: no layer, or something else; layers that differ; a cell whose step can't be cut at its products;
             an option that replicas can't share.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -285,7 +286,7 @@ def test_tanh_of_what_is_large_is_exactly_one() -> None:
 def test_frozen_matrices_get_no_gradient_and_the_others_keep_theirs(cell: str) -> None:
     layer, other = pair(cell)
     for each in (layer, other):
-        list(each.weights()[0].matrices().values())[0].requires_grad_(False)
+        next(iter(each.weights()[0].matrices().values())).requires_grad_(False)
     frozen = next(name for name, value in layer.named_parameters() if not value.requires_grad)
     x = numbers(TIME, BATCH, INPUT).requires_grad_()
     found = []
@@ -296,3 +297,31 @@ def test_frozen_matrices_get_no_gradient_and_the_others_keep_theirs(cell: str) -
     for name, expected in found[1].items():
         if expected is not None:
             torch.testing.assert_close(found[0][name], expected, rtol=1e-10, atol=1e-12)
+
+
+class AsksForRows(Cell):
+    """A step that asks how many rows there are, as a number."""
+
+    gates = ("candidate",)
+    products = {"hidden": (gates, 1)}  # noqa: RUF012
+
+    def __init__(self, how: Callable[[Tensor, int], Tensor]):
+        self.how = how
+
+    def step(self, x: Any, U: Any, s: Any, p: Any) -> Any:
+        u = U("hidden", s["h"])["candidate"]
+        return {"h": self.how(tanh(u), u.shape[0])}, {"candidate": u}
+
+
+@pytest.mark.parametrize(
+    "how", [lambda u, rows: u / math.sqrt(rows), lambda u, rows: -u if rows > 3 else u], ids=["number", "branch"]
+)
+def test_a_step_that_asks_for_the_number_of_rows_is_traced_for_each(
+    how: Callable[[Tensor, int], Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "_by_inductor", lambda of: of.graph)
+    layer, reference = pair(AsksForRows(how))
+    with compiling(True):
+        for batch in (5, 2, 5):
+            x = numbers(TIME, batch, INPUT)
+            torch.testing.assert_close(layer(x)[0], reference(x)[0], rtol=1e-12, atol=1e-12)

@@ -37,12 +37,13 @@ class Made:
 
     Attributes:
         saved: names of the buffers that they share beyond those of the form.
+        any_rows: whether they are right for any number of rows.
     """
 
     def __init__(self, form: Form, like: Tensor, rows: int | None, *, compiles: bool):
         graphs = traced(form, like, rows)
         save(form, graphs)
-        self.saved = tuple(graphs.saved)
+        self.saved, self.any_rows = tuple(graphs.saved), graphs.any_rows
         self._graphs = {"forward": graphs.forward, "backward": graphs.backward}
         self._compiles = compiles
         self._calls: dict[tuple[str, int], Call] = {}
@@ -63,15 +64,21 @@ def made(form: Form, like: Tensor, rows: int) -> Made:
     Args:
         form: of the step.
         like: a tensor of the dtype and on the device of the layer.
-        rows: of the call; what is compiled, is so for any number.
+        rows: of the call; what is compiled, is so for any number, unless the step itself asks for the number.
     """
     compiles = _compile and compiler_at_hand(like.device.type)
-    alone = rows if rows == 1 or not compiles else None
-    key = (form.key, compiles, like.dtype, like.device, torch.get_num_threads(), alone)
+    if rows > 1 and compiles and (found := _made_for(form, like, None, compiles=True)).any_rows:
+        return found
+    return _made_for(form, like, rows, compiles=compiles)
+
+
+def _made_for(form: Form, like: Tensor, rows: int | None, *, compiles: bool) -> Made:
+    """The graphs for so many rows alone, or for any number but 1."""
+    key = (form.key, compiles, like.dtype, like.device, torch.get_num_threads(), rows)
     if key not in _made:
         with _making():
             if key not in _made:
-                _made[key] = Made(form, like, alone, compiles=compiles)
+                _made[key] = Made(form, like, rows, compiles=compiles)
     return _made[key]
 
 

@@ -33,11 +33,13 @@ class Traced:
         names: of its arguments that lie in buffers, in order.
         late: of those after them, results of products.
         graph: takes tensors in this order; writes into some of them and returns nothing.
+        any_rows: whether it is right for any number of rows; not where the step itself asks for that number.
     """
 
     names: list[str]
     late: tuple[str, ...]
     graph: GraphModule
+    any_rows: bool
 
 
 @dataclass
@@ -53,6 +55,11 @@ class Graphs:
     backward: dict[int, Traced]
     saved: list[str] = field(default_factory=list)
 
+    @property
+    def any_rows(self) -> bool:
+        """Whether all of them are right for any number of rows."""
+        return all(each.any_rows for each in (*self.forward.values(), *self.backward.values()))
+
 
 def traced(form: Form, like: Tensor, rows: int | None) -> Graphs:
     """Return the graphs of a form as they stand in `graphs`.
@@ -67,7 +74,7 @@ def traced(form: Form, like: Tensor, rows: int | None) -> Graphs:
 
     def trace(stage: Stage) -> Traced:
         examples = [example(form, name, like, some) for name in (*stage.names, *stage.late)]
-        found = Traced([*stage.names], stage.late, _graph(stage, examples, any_rows=rows is None))
+        found = Traced([*stage.names], stage.late, *_graph(stage, examples, any_rows=rows is None))
         _leave_zeros(found, f"d_new:{form.start}")
         return found
 
@@ -124,13 +131,17 @@ def _hiddens(form: Form, kind: str, of: str) -> int:
     return form.cell.products[of][1] if kind in ("operand", "d_operand", "mask") else 1
 
 
-def _graph(stage: Stage, examples: Sequence[Tensor], *, any_rows: bool) -> GraphModule:
-    """A stage as a graph, in which the number of rows is a symbol or a number; nothing is computed."""
+def _graph(stage: Stage, examples: Sequence[Tensor], *, any_rows: bool) -> tuple[GraphModule, bool]:
+    """A stage as a graph, in which the number of rows is a symbol or a number, and whether it is right for any number.
+
+    Nothing is computed.
+    """
     from torch._dynamo.source import ConstantSource
     from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 
-    mode = FakeTensorMode(shape_env=ShapeEnv())
-    fakes = []
+    shapes = ShapeEnv()
+    mode = FakeTensorMode(shape_env=shapes)
+    fakes, rows = [], []
     for number, (name, value) in enumerate(zip((*stage.names, *stage.late), examples, strict=True)):
         dims = [DimDynamic.STATIC] * value.dim()
         axis = _rows_axis(name) if any_rows else None
@@ -138,6 +149,8 @@ def _graph(stage: Stage, examples: Sequence[Tensor], *, any_rows: bool) -> Graph
             dims[axis] = DimDynamic.DUCK  # equal sizes are one symbol
         context: Any = StatelessSymbolicContext(dynamic_sizes=dims)
         fake = mode.from_tensor(value, source=ConstantSource(f"argument_{number}"), symbolic_context=context)
+        if axis is not None:
+            rows.append(fake.shape[axis])
         if axis == -2:
             int(fake.stride(-2))  # how far apart rows lie is a number, or becomes one by being asked for
         fakes.append(fake)
@@ -145,7 +158,14 @@ def _graph(stage: Stage, examples: Sequence[Tensor], *, any_rows: bool) -> Graph
         graph = make_fx(stage, tracing_mode="real")(*fakes)
     graph.graph.eliminate_dead_code()
     graph.recompile()
-    return graph
+    return graph, any_rows and _unasked(rows, shapes)
+
+
+def _unasked(rows: Sequence[Any], shapes: Any) -> bool:
+    """Whether these sizes are symbols still, and nothing has compared them with a number: a step may ask for them."""
+    symbols = [size.node.expr.free_symbols if isinstance(size, torch.SymInt) else set() for size in rows]
+    asked = {symbol for guard in shapes.guards for symbol in guard.expr.free_symbols}
+    return all(symbols) and asked.isdisjoint(set().union(*symbols))
 
 
 def _leave_zeros(traced: Traced, name: str) -> None:
