@@ -11,7 +11,7 @@ from cellwise.bench.compared import compared, lstm, on_every_engine
 from cellwise.bench.compilation import Seconds, compile_seconds
 from cellwise.bench.parts import Found, Setting
 from cellwise.bench.peers import CELL, peers
-from cellwise.bench.problem import Problem, Shape, Step
+from cellwise.bench.problem import Problem, Shape
 from cellwise.records.bench import Finding, Measurement
 from cellwise.recurrent.engines.fused.compiled import compiling
 
@@ -25,15 +25,17 @@ _MOST_SECONDS, _MOST_DEVIATION, _MOST_OF_SHORT = 1.0, 0.1, 1.2
 
 def measure(setting: Setting) -> Iterator[Found]:
     """Measure one cell at each number of steps; then, in processes of their own, the first calls of several."""
-    contests, absent = list[tuple[Problem, list[Step]]](), list[str]()
+    found = Found()
     for steps in _FEW_STEPS if setting.quick else STEPS:
         shape = Shape(f"T={steps}", _BATCH, steps, _HIDDEN)
         problem = Problem(CELL, shape)
         others, absent = peers(problem, ["jax"])
-        contests += [lstm(shape), (problem, [*on_every_engine(problem), *others])]
-    with compiling(not setting.quick):
-        found = compared("steps", contests, setting)
-    found.absent, found.findings = absent, linearity(found.rows)
+        contests = [lstm(shape), (problem, [*on_every_engine(problem), *others])]
+        # Each length by itself: a short call right after one that gave back a gigabyte would pay for that.
+        with compiling(not setting.quick):
+            found += compared("steps", contests, setting)
+        found.absent = absent
+    found.findings = linearity(found.rows)
     yield found
     if not setting.quick:
         yield _compilation()

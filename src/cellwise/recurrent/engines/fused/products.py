@@ -145,7 +145,8 @@ class _DenseProduct:
 
     def weight_gradient(self, d: Tensor, v: Tensor) -> Tensor:
         d, v = d.reshape(-1, d.shape[-1]), v.reshape(-1, v.shape[-1])
-        if self.weight.is_cuda or self.weight.numel() < _TURNED:
+        # A part of the rows, as of one of several products, sends oneDNN to a loop that is a hundred times slower.
+        if self.weight.is_cuda or self.weight.numel() < _TURNED or not d.is_contiguous():
             return d.t() @ v
         return self._multiply(v.t(), d.t(), None).t()
 
