@@ -63,9 +63,9 @@ def what_counts(config: Mapping[str, Any]) -> dict[str, Any]:
     if counted.get("budget") is None:
         counted.pop("budget", None)  # records older than budgets have no such key
     data, trainer = config.get("data", {}), config.get("trainer", {})
-    # A text is what it holds, not where it lies, nor where what was made of it is kept.
-    placeless = {"cache_dir", "path"} if data.get("sha256") else {"cache_dir"}
-    counted["data"] = {k: v for k, v in data.items() if k not in placeless}
+    # A text is what it holds, not where it lies, nor where what was made of it is kept, nor who may see it.
+    outside = {"cache_dir", "redistributable", *(["path"] if data.get("sha256") else [])}
+    counted["data"] = {k: v for k, v in data.items() if k not in outside}
     counted["trainer"] = {k: v for k, v in trainer.items() if k not in _NOT_IDENTITY_OF_TRAINER}
     network = counted.get("network", {})
     if isinstance(network.get("layer"), Mapping):
