@@ -17,6 +17,7 @@ from cellwise.report.traces import Figure, axis, axis_title, figure, numbers
 
 # Images are thinned to this many pixels a side: enough to compare, and the page stays light.
 MOST_PIXELS = 64
+_FILM_STEPS = 100  # of a colour scale
 COLUMNS = 3
 # Pixels of a row of heat maps, and the share of them between two; words below need more of both, none less.
 PANEL, PANEL_GAP = 310, 0.36
@@ -129,12 +130,13 @@ def _film_image(view: Filmstrip, row: int, time: int, suffix: str, scales: dict[
 
 
 def _stepped(values: npt.NDArray[Any], scale: dict[str, Any]) -> npt.NDArray[Any]:
-    """Values in steps of a power of ten that a colour scale can just show: a film is most of a page's weight.
+    """Values in round steps of at least a hundredth of a colour scale, which is all that colours show.
 
-    The step is between 1/500 and 1/50 of the scale, so that of an error nearly everywhere 0 is left, one letter.
+    Films are most of a page's weight, and of an error 0 is left nearly everywhere, one letter.
     """
-    span = scale["cmax"] - scale["cmin"]
-    step = 10.0 ** math.floor(math.log10(span / 50)) if span > 0 else 1.0
+    least = (scale["cmax"] - scale["cmin"]) / _FILM_STEPS or 1.0
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(round_ * power for round_ in (1, 2, 5, 10) if round_ * power >= least)
     stepped: npt.NDArray[Any] = np.rint(values.astype(np.float64) / step) * step
     return stepped
 

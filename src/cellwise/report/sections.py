@@ -15,6 +15,7 @@ from cellwise.records.store import Study
 from cellwise.records.tuning import TuningRecord, read_tuning
 from cellwise.report.cost import engines, pareto, speed
 from cellwise.report.figures import AGAINST, bands_cut, learning_curves, points_of_a_seed, validation_curves
+from cellwise.report.over_data import data_panels
 from cellwise.report.over_tasks import has_several_tasks, tasks_panels
 from cellwise.report.overlay import OF_ONE_SEED, Panel, draw_view
 from cellwise.report.placed import Names, Part, Placed
@@ -102,6 +103,7 @@ def sections(
         for comparison, prefix in zip(comparisons, prefixes, strict=True)
     )
     shared, caveats = _over_tasks(comparisons, names)
+    shared = (*_over_data(comparisons, names), *shared)
     private = list(dict.fromkeys(name for section in each for name in section.private))
     if private:
         left_out = f"Left out, as they show data that may not be passed on: {', '.join(private)}."
@@ -254,6 +256,15 @@ def _over_tasks(comparisons: Sequence[Comparison], names: Names) -> tuple[tuple[
     part, kind = names("over-tasks"), "over-tasks"
     placed = names.place(panels, "over-tasks")
     return (Part(part, kind, "Over tasks", "Which cell is good at all of them?", placed),), ()
+
+
+def _over_data(comparisons: Sequence[Comparison], names: Names) -> tuple[Part, ...]:
+    panels = data_panels(comparisons)
+    if not panels:
+        return ()
+    part, kind = names("over-data"), "over-data"
+    placed = names.place(panels, "over-data")
+    return (Part(part, kind, "Over data sets", "What holds on all of the data, and how sure is it?", placed),)
 
 
 def _search(study: Study, names: Names) -> tuple[Part, ...]:

@@ -75,9 +75,10 @@ class RadarSequences:
 
     def sha256(self) -> str:
         """Return the checksum of the files and of what is cut out of them."""
-        # Not where the files lie, nor who may see them.
+        # Not where the files lie, nor who may see them; of the run's seed where crops are drawn with it.
         data = dataclasses.replace(self.data, path="", cache_dir=None, sha256=None, redistributable=False)
-        digest = hashlib.sha256(f"{self.archive.sha256} {data} {self.draws}".encode())
+        drawn = self.draws if self.corners is None else ""
+        digest = hashlib.sha256(f"{self.archive.sha256} {data} {drawn}".encode())
         for array in (self.starts, self.event, *(() if self.corners is None else (self.corners,))):
             digest.update(array.tobytes())
         return digest.hexdigest()
