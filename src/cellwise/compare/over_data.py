@@ -33,7 +33,7 @@ class Against:
         d = self.difference
         places = decimals(d.high - d.low) if d.high > d.low else 4
         bounds = f" [{d.low:,.{places}f}, {d.high:,.{places}f}]"
-        return f"{d.mean:+,.{places}f}{bounds}, better on {self.better} of {d.n}"
+        return f"{d.mean:,.{places}f}{bounds}, better on {self.better} of {d.n}"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class OverData:
     Attributes:
         comparisons: one a data set.
         means: by label its mean on each data set, best first by the mean of these.
-        floors: by name its value on each data set.
+        floors: by name its value on each data set, best first by the mean of these.
         against_floors: by label, then by floor.
         against_best: by label, of all cells but the best.
     """
@@ -58,12 +58,6 @@ class OverData:
     def best(self) -> str:
         """The cell with the best mean over data sets."""
         return next(iter(self.means))
-
-    @property
-    def best_floor(self) -> str | None:
-        """The floor with the best mean over data sets; None where there is none."""
-        sign = _sign(self.comparisons)
-        return min(self.floors, key=lambda name: sign * sum(self.floors[name]), default=None)
 
 
 def over_data(comparisons: Sequence[Comparison]) -> tuple[OverData, ...]:
@@ -100,8 +94,9 @@ def _over(comparisons: Sequence[Comparison]) -> OverData | None:
     means = {label: tuple(of_one[label] for of_one in scored) for label in labels}
     ranked = dict(sorted(means.items(), key=lambda item: (sign * sum(item[1]), item[0])))
     named = set.intersection(*(set(one.floors) for one in comparisons))
-    floors = {name: tuple(one.floors[name] for one in comparisons) for name in sorted(named)}
-    floors = {name: values for name, values in floors.items() if all(map(math.isfinite, values))}
+    known = {name: tuple(one.floors[name] for one in comparisons) for name in named}
+    known = {name: values for name, values in known.items() if all(map(math.isfinite, values))}
+    floors = dict(sorted(known.items(), key=lambda item: (sign * sum(item[1]), item[0])))
     best, *others = ranked
     return OverData(
         tuple(comparisons),
@@ -127,14 +122,12 @@ def _sign(comparisons: Sequence[Comparison]) -> int:
 def sentences(over: OverData) -> list[str]:
     """Return what is said of data sets together: how it was counted, then a line for each cell, best first."""
     count = len(over.comparisons)
-    sign = _sign(over.comparisons)
-    floors = sorted(over.floors, key=lambda name: sign * sum(over.floors[name]))
     lines = [
         f"Over {count} data sets, each one number (the mean over its seeds), with t intervals over data sets: "
         f"{over.best} is best by its mean."
     ]
     for label, by_floor in over.against_floors.items():
-        said = [f"minus floor {name} {by_floor[name].said}" for name in floors]
+        said = [f"minus floor {name} {against.said}" for name, against in by_floor.items()]
         if label in over.against_best:
             said.append(f"minus {over.best} {over.against_best[label].said}")
         if said:
