@@ -104,12 +104,15 @@ def report(
     target: Annotated[
         float | None, typer.Option(help="Tell too which cell's validation was first at this value or better.")
     ] = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="Leave out of the page images and words of data that may not be passed on.")
+    ] = False,
 ) -> None:
     """Compare the runs of a study: a table here, one HTML file that needs no network, Markdown and CSV."""
     if show_bench(folder, out):
         return
     if not show_tuning(folder, alone=out is None and not across and target is None):
-        show_report(folder, out, across, target)
+        show_report(folder, out, across, target, public=public)
 
 
 @app.command()

@@ -150,6 +150,7 @@ def show_report(
     across: str = "",
     target: float | None = None,
     *,
+    public: bool = False,
     missing_is_error: bool = True,
 ) -> None:
     """Print the comparison of a study, and write its page and its table of runs.
@@ -159,6 +160,7 @@ def show_report(
         out: the HTML file, beside which the Markdown is written; `report.html` in the folder when None.
         across: what runs may differ in and be compared all the same, comma-separated.
         target: of validation; which cell reached it first is told too.
+        public: leave out of the page what shows data that may not be passed on.
         missing_is_error: whether a folder without runs is one.
 
     Raises:
@@ -185,7 +187,7 @@ def show_report(
     render_terminal(found, across=grounds)
     if target is not None:
         render_target(found, target, across=grounds)
-    print(f"Page: {write_page(found, place, grounds, target)}")
+    print(f"Page: {write_page(found, place, grounds, target, public=public)}")
     print(f"Markdown: {write_markdown(found, written, grounds)}")
     _write_results(found, folder / "results.csv", page_is_beside=out is None)
 

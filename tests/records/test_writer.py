@@ -166,6 +166,7 @@ class Heard:
     """A mirror that remembers."""
 
     name = "heard"
+    passes_on = False
 
     def __init__(self) -> None:
         self.rows: list[Mapping[str, Any]] = []

@@ -106,6 +106,18 @@ def test_plotly_is_inside_and_its_upload_button_is_off(study_folder: Path) -> No
     assert drawing.count('"use strict"') == 1
 
 
+def test_a_public_page_leaves_out_what_may_not_be_passed_on_and_any_other_says_that_it_has_it(
+    study_folder: Path,
+) -> None:
+    one = next(study_folder.glob("gru-*/seed-*/views/units.json"))  # of one run alone
+    one.write_text(one.read_text().replace('"redistributable": true', '"redistributable": false'))
+    study = load_study(study_folder)
+    page, public = Page(render_page(study)), Page(render_page(study, public=True))
+    assert f"This page shows data that may not be passed on (units); `cellwise report {study_folder}" in page.text
+    assert "Left out, as they show data that may not be passed on: units." in public.text
+    assert set(page.figures()) - set(public.figures()) == {"view-units"}
+
+
 def test_the_page_says_what_the_study_asks(study_folder: Path) -> None:
     assert "Which recurrent cell is better here" in page_of(study_folder).text
     write_question(study_folder, "Which cell <b>remembers</b>?")

@@ -137,7 +137,11 @@ def _alike(a: Facts, b: Facts, ground: Ground) -> bool:
 def _values(members: Sequence[Facts], ground: Ground) -> str:
     """What a class has, in short: one value, or how many."""
     found = sorted({value for one in members for value in one.by_seed[ground].values()})
-    return found[0] if len(found) == 1 else f"{len(found)} by seed"
+    if len(found) == 1:
+        return found[0]
+    # Of data that differ from seed to seed in what is drawn of them, the name is the same.
+    names = {value.rpartition(" ")[0] for value in found} if ground == "data" else set()
+    return f"{names.pop()}, {len(found)} by seed" if len(names) == 1 else f"{len(found)} by seed"
 
 
 def _names(members: Sequence[Facts]) -> str:

@@ -72,6 +72,7 @@ class DataSet:
         licence: in words; says when redistribution is not allowed.
         address: the official address, of an archive or of the one file.
         files: the files the task reads.
+        redistributable: whether samples of it may be passed on; as the licence says.
     """
 
     name: str
@@ -79,6 +80,7 @@ class DataSet:
     licence: str
     address: str
     files: tuple[DataFile, ...]
+    redistributable: bool = True
 
     @property
     def archive(self) -> Archive:

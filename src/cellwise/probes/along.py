@@ -7,6 +7,7 @@ height and width.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from cellwise.probes.insides import Insides, Place
 from cellwise.records.schema import Axis, Heatmap, View
+from cellwise.tasks.contract import Probed
 
 Measured = dict[str, Tensor]
 
@@ -38,12 +40,12 @@ def _row(insides: Insides, steps: Sequence[Tensor]) -> Tensor:
     return (row.flip(0) if insides.turned else row)[:STEPS]
 
 
-def views(end: Measured, tokens: Sequence[str], names: Mapping[str, Place]) -> list[View]:
+def views(end: Measured, probed: Probed, names: Mapping[str, Place]) -> list[View]:
     """Return the views.
 
     Args:
         end: what `along` found after training.
-        tokens: what the row reads, a word a step; empty where there are no words.
+        probed: what was looked at: its tokens are what the row reads, a word a step.
         names: of the layers and directions.
     """
     found: list[View] = []
@@ -51,8 +53,9 @@ def views(end: Measured, tokens: Sequence[str], names: Mapping[str, Place]) -> l
         if path.endswith("/along"):
             key, what, _ = path.split("/")
             # A front may have taken several words together; then steps have numbers alone.
-            words = tuple(tokens) if len(tokens) == int(end[f"{key}/read"]) else ()
-            found.append(_heatmap(what, values, end[f"{key}/units"], words, names[key]))
+            words = probed.tokens if len(probed.tokens) == int(end[f"{key}/read"]) else ()
+            drawn = _heatmap(what, values, end[f"{key}/units"], words, names[key])
+            found.append(dataclasses.replace(drawn, redistributable=probed.redistributable or not words))
     return found
 
 

@@ -88,7 +88,7 @@ class Probe(pl.Callback):
         return [
             *gates.views({**self._moments, step: end}, end, names),
             *memory.views(start, end, names),
-            *along.views(end, self._looked_at().tokens, names),
+            *along.views(end, self._looked_at(), names),
             *spectrum.views(start, end, names),
         ]
 

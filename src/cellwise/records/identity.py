@@ -1,4 +1,4 @@
-"""What a run *is*: the hash of its configuration and its cell's code, and the folder that follows from it."""
+"""What a run *is*: the hash of its configuration and its cell's code, its name, and the folder that follows."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from cellwise.cells.registry import cell_info
 from cellwise.cells.source import cell_source_sha256
 from cellwise.errors import CellwiseError
+from cellwise.tasks import stand_in
 
 # Who runs it, where, how it is logged and looked into, and which of the equal runs it is: not what it is.
 _NOT_IDENTITY = ("seed", "study", "runs_dir", "data_dir", "cell_modules", "again", "probe", "logger")
@@ -39,9 +40,21 @@ def identity(config: Mapping[str, Any]) -> str:
         config: as composed; seed, machine and logging keys don't count.
     """
     counted = _one_spelling(what_counts(config))
-    info = cell_info(config["cell"]["name"])
-    counted["cell_source"] = cell_source_sha256(info.factory, info.fixed)
+    counted["cell_source"] = cell_sha256(config)
     return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def called(config: Mapping[str, Any]) -> str:
+    """Return the name of a run's cell, or of its network where that has none; folder, tables and legends show it."""
+    return stand_in(config) or str(config["cell"]["name"])
+
+
+def cell_sha256(config: Mapping[str, Any]) -> str:
+    """Return the checksum of the code of a run's cell; "" where its network has none."""
+    if stand_in(config) is not None:
+        return ""
+    info = cell_info(config["cell"]["name"])
+    return cell_source_sha256(info.factory, info.fixed)
 
 
 def _one_spelling(value: Any) -> Any:
@@ -60,12 +73,14 @@ def what_counts(config: Mapping[str, Any]) -> dict[str, Any]:
         config: as composed, or as a record holds it.
     """
     counted = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
+    if stand_in(config) is not None:
+        counted.pop("cell", None)
     if counted.get("budget") is None:
         counted.pop("budget", None)  # records older than budgets have no such key
     data, trainer = config.get("data", {}), config.get("trainer", {})
-    # A text is what it holds, not where it lies, nor where what was made of it is kept.
-    placeless = {"cache_dir", "path"} if data.get("sha256") else {"cache_dir"}
-    counted["data"] = {k: v for k, v in data.items() if k not in placeless}
+    # A text is what it holds, not where it lies, nor where what was made of it is kept, nor who may see it.
+    outside = {"cache_dir", "redistributable", *(["path"] if data.get("sha256") else [])}
+    counted["data"] = {k: v for k, v in data.items() if k not in outside}
     counted["trainer"] = {k: v for k, v in trainer.items() if k not in _NOT_IDENTITY_OF_TRAINER}
     network = counted.get("network", {})
     if isinstance(network.get("layer"), Mapping):
@@ -87,5 +102,4 @@ def run_folder(config: Mapping[str, Any]) -> Path:
         raise CellwiseError(f"study={study!r} must be a name without '/', for example study=my_question")
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise CellwiseError(f"seed={seed!r} must be a whole number, 0 or more")
-    cell = config["cell"]["name"]
-    return Path(str(config["runs_dir"])) / study / f"{cell}-{identity(config)}" / f"seed-{seed}"
+    return Path(str(config["runs_dir"])) / study / f"{called(config)}-{identity(config)}" / f"seed-{seed}"

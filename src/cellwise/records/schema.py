@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from cellwise.errors import CellwiseError
 from cellwise.records.plain import from_plain, to_plain
+from cellwise.records.view_files import load_view, save_view
 from cellwise.records.views import (
     KINDS,
     Axis,
@@ -25,8 +26,6 @@ from cellwise.records.views import (
     Text,
     View,
     kind_of,
-    load_view,
-    save_view,
 )
 
 __all__ = [

@@ -1,31 +1,20 @@
 """Views: the named pieces of evidence that a run stores to be looked at; six kinds, one dataclass each.
 
-A view is one file ``<name>.json`` (title, the question it answers, axes with units) and, where it has
-arrays, one file ``<name>.npz`` beside it. The report and the loggers draw any view of any task from its
-kind alone. ``about`` says whether it shows what was learnt of the task or the inside of the cell.
+The report and the loggers draw any view of any task from its kind alone; how it lies on disk says
+``cellwise.records.view_files``. ``about`` says whether it shows what was learnt of the task or the inside of the cell.
+``redistributable`` is false where it shows samples (images, words) of data whose owner may not allow them to be passed
+on: W&B gets no such view, and ``cellwise report --public`` leaves it out.
 """
 
 from __future__ import annotations
 
-import io
-import re
-import struct
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from cellwise.errors import CellwiseError, unknown
-from cellwise.files import write_atomically
-from cellwise.records.plain import as_json, from_plain, read_json, to_plain
-
-SCHEMA = 1
 Scale: TypeAlias = Literal["linear", "log", "category"]
 Role: TypeAlias = Literal["measured", "optimum", "floor"]
 About: TypeAlias = Literal["task", "cell"]
@@ -87,6 +76,7 @@ class Curves:
     series: tuple[Series, ...]
     about: About = "task"
     marks: Marks = "lines"
+    redistributable: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +89,7 @@ class Distribution:
     value: Axis
     samples: Mapping[str, Array]
     about: About = "task"
+    redistributable: bool = True
 
     def __post_init__(self) -> None:
         samples = {g: _of_numbers(np.asarray(values), f"samples of {g!r}") for g, values in self.samples.items()}
@@ -126,6 +117,7 @@ class Heatmap:
     values: Array
     about: About = "task"
     words: tuple[str, ...] = ()
+    redistributable: bool = True
 
     def __post_init__(self) -> None:
         for field, dimensions in (("x_values", 1), ("y_values", 1), ("values", 2)):
@@ -157,6 +149,7 @@ class Filmstrip:
     about: About = "task"
     roles: tuple[FilmRole, ...] = ()
     levels: tuple[float, ...] = ()
+    redistributable: bool = True
 
     def __post_init__(self) -> None:
         _as_array(self, "times", 1, words=True)
@@ -192,6 +185,7 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[str | int | float, ...], ...]
     about: About = "task"
+    redistributable: bool = True
 
     def __post_init__(self) -> None:
         for number, row in enumerate(self.rows):
@@ -210,6 +204,7 @@ class Text:
     tokens: tuple[str, ...]
     weights: Array
     about: About = "task"
+    redistributable: bool = True
 
     def __post_init__(self) -> None:
         _as_array(self, "weights", 1)
@@ -231,62 +226,6 @@ KINDS: dict[str, type[View]] = {
 def kind_of(view: View) -> str:
     """Return the name of a view's kind: ``"curves"``, ``"table"``, ..."""
     return type(view).__name__.lower()
-
-
-def save_view(view: View, folder: Path) -> Path:
-    """Write a view into ``folder`` (made if missing) and return the path of its JSON file.
-
-    The arrays are written before the description, each atomically: a view that has its JSON file is complete.
-
-    Raises:
-        ValueError: the view's name cannot be a file name.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", view.name):
-        raise ValueError(f"view name {view.name!r} must be letters, digits, '_', '-' and '.'")
-    folder.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, np.ndarray] = {}
-    plain = {"schema": SCHEMA, "kind": kind_of(view), **to_plain(view, arrays)}
-    if arrays:
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
-        write_atomically(folder / f"{view.name}.npz", buffer.getvalue())
-    path = folder / f"{view.name}.json"
-    write_atomically(path, as_json(plain))
-    return path
-
-
-def load_view(path: Path) -> View:
-    """Read the view of a JSON file that ``save_view`` wrote.
-
-    Raises:
-        CellwiseError: a file is missing, damaged, of another schema or of an unknown kind.
-    """
-    plain = read_json(path)
-    if not isinstance(plain, dict) or plain.get("schema") != SCHEMA:
-        raise CellwiseError(f"{path}: not a view of schema {SCHEMA}")
-    kind = str(plain.get("kind"))
-    if kind not in KINDS:
-        raise unknown("view kind", kind, KINDS, f"in {path}")
-    view: View = from_plain(KINDS[kind], plain, str(path), _load_arrays(path.with_suffix(".npz")))
-    return view
-
-
-# What numpy and zipfile raise of a file that is cut, altered or no archive at all.
-_DAMAGED = (
-    *(OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError, OverflowError, SyntaxError, TypeError),
-    *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
-)
-
-
-def _load_arrays(path: Path) -> dict[str, np.ndarray]:
-    if not path.exists():
-        return {}
-    try:
-        # From memory: numpy leaves the file open when it turns out to be damaged.
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
-            return dict(stored)
-    except _DAMAGED as error:
-        raise CellwiseError(f"{path}: not readable as arrays ({error})") from error
 
 
 def _as_array(view: object, field: str, dimensions: int, *, words: bool = False) -> None:

@@ -17,6 +17,7 @@ from cellwise.report.traces import Figure, axis, axis_title, figure, numbers
 
 # Images are thinned to this many pixels a side: enough to compare, and the page stays light.
 MOST_PIXELS = 64
+_FILM_STEPS = 100  # of a colour scale
 COLUMNS = 3
 # Pixels of a row of heat maps, and the share of them between two; words below need more of both, none less.
 PANEL, PANEL_GAP = 310, 0.36
@@ -89,11 +90,11 @@ def draw_filmstrip(views: Mapping[str, Filmstrip]) -> Figure:
         layout[f"yaxis{suffix}"] = {**bare, "domain": y, **square}
         shared = views[label].role(row) == "given"
         titles.append(_title(views[label].rows[row] if shared else f"{label}: {views[label].rows[row]}", x, y[1]))
-    times = numbers(view.times)
+    times, scales = numbers(view.times), _film_scales(views)
     frames: list[dict[str, Any]] = [
         {
             "name": str(t),
-            "data": [_film_image(views[lab], r, t, _suffix(n)) for n, (lab, r) in enumerate(panels)],
+            "data": [_film_image(views[lab], r, t, _suffix(n), scales) for n, (lab, r) in enumerate(panels)],
         }
         for t in range(len(times))
     ]
@@ -102,7 +103,7 @@ def draw_filmstrip(views: Mapping[str, Filmstrip]) -> Figure:
         130 + 200 * rows,
         annotations=titles,
         sliders=[_slider(view, times)],
-        **_film_scales(views),
+        **scales,
         **_top(layout),
     )
     return {**drawn, "frames": frames}
@@ -119,13 +120,25 @@ def _film_panels(views: Mapping[str, Filmstrip]) -> dict[tuple[str, int], tuple[
     return found
 
 
-def _film_image(view: Filmstrip, row: int, time: int, suffix: str) -> dict[str, Any]:
+def _film_image(view: Filmstrip, row: int, time: int, suffix: str, scales: dict[str, Any]) -> dict[str, Any]:
     values = _frame(view, row, time)
-    if view.role(row) == "difference":
-        return _image(values, suffix, digits=2, coloraxis="coloraxis2")  # of an error nobody reads a third
-    if view.levels:  # classes: numbers of one digit, and the colour bar says which rain each of them is
+    apart = view.role(row) == "difference"
+    if view.levels and not apart:  # classes: numbers of one digit, and the colour bar says which rain each of them is
         return _image(class_of(values, view.levels), suffix, hovertemplate="%{x}, %{y}<extra></extra>")
-    return _image(values, suffix)
+    axis = "coloraxis2" if apart else "coloraxis"
+    return _image(_stepped(values, scales[axis]), suffix, coloraxis=axis)
+
+
+def _stepped(values: npt.NDArray[Any], scale: dict[str, Any]) -> npt.NDArray[Any]:
+    """Values in round steps of at least a hundredth of a colour scale, which is all that colours show.
+
+    Films are most of a page's weight, and of an error 0 is left nearly everywhere, one letter.
+    """
+    least = (scale["cmax"] - scale["cmin"]) / _FILM_STEPS or 1.0
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(round_ * power for round_ in (1, 2, 5, 10) if round_ * power >= least)
+    stepped: npt.NDArray[Any] = np.rint(values.astype(np.float64) / step) * step
+    return stepped
 
 
 def _film_scales(views: Mapping[str, Filmstrip]) -> dict[str, Any]:
@@ -178,10 +191,10 @@ def _slider(view: Filmstrip, times: list[Any]) -> dict[str, Any]:
     return {"active": 0, "currentvalue": shown, "steps": steps, "pad": {"t": 24}}
 
 
-def _image(values: npt.NDArray[Any], suffix: str, digits: int = 4, **more: Any) -> dict[str, Any]:
+def _image(values: npt.NDArray[Any], suffix: str, **more: Any) -> dict[str, Any]:
     return {
         "type": "heatmap",
-        "z": [numbers(row, digits) for row in values],
+        "z": [numbers(row, 4) for row in values],
         "xaxis": f"x{suffix}",
         "yaxis": f"y{suffix}",
         "coloraxis": "coloraxis",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cellwise.compare.comparable import Ground
 from cellwise.compare.numbers import short, to_spread
+from cellwise.compare.over_data import over_data, sentences
 from cellwise.compare.table import Comparison, compare, not_compared
 from cellwise.errors import CellwiseError
 from cellwise.files import write_atomically
@@ -56,8 +57,12 @@ def markdown(study: Study, across: Collection[Ground] = ()) -> str:
     lines = [f"# {escaped(study.name)}", "", *asked, f"{finished} finished runs of {len(study.runs)}.", ""]
     for line in not_compared(study, across):
         lines += [escaped(line), ""]
-    for comparison in compare(study, across):
+    comparisons = compare(study, across)
+    for comparison in comparisons:
         lines += _comparison(comparison)
+    for over in over_data(comparisons):
+        said, *each = map(escaped, sentences(over))
+        lines += ["## Over data sets", "", said, "", *(f"* {line}" for line in each), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

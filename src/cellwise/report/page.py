@@ -46,7 +46,14 @@ class Content:
     figures: dict[str, list[dict[str, Any]]]
 
 
-def write_page(study: Study, path: Path, across: Collection[Ground] = (), target: float | None = None) -> Path:
+def write_page(
+    study: Study,
+    path: Path,
+    across: Collection[Ground] = (),
+    target: float | None = None,
+    *,
+    public: bool = False,
+) -> Path:
     """Write the study's page to ``path`` and return it.
 
     Args:
@@ -54,13 +61,14 @@ def write_page(study: Study, path: Path, across: Collection[Ground] = (), target
         path: the HTML file.
         across: what runs may differ in and be compared all the same.
         target: of validation; where given, which cell was there first is shown too.
+        public: leave out views that show data that may not be passed on.
 
     Raises:
         CellwiseError: the file cannot be written.
     """
     if path.exists() and not path.is_file():
         raise CellwiseError(f"cannot write {path}: it is not a file; give --out a name such as report.html")
-    content = render_page(study, across, target).encode()
+    content = render_page(study, across, target, public=public).encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, content)
@@ -69,9 +77,11 @@ def write_page(study: Study, path: Path, across: Collection[Ground] = (), target
     return path
 
 
-def render_page(study: Study, across: Collection[Ground] = (), target: float | None = None) -> str:
-    """Return the HTML of a study's page."""
-    content = page_content(study, across, target)
+def render_page(
+    study: Study, across: Collection[Ground] = (), target: float | None = None, *, public: bool = False
+) -> str:
+    """Return the HTML of a study's page; see `write_page`."""
+    content = page_content(study, across, target, public=public)
     return framed(study.name, content.html, content.figures)
 
 
@@ -100,9 +110,11 @@ def page_script() -> Markup:
     return Markup("\n").join(_as_it_is(here / name) for name in SCRIPTS)
 
 
-def page_content(study: Study, across: Collection[Ground] = (), target: float | None = None) -> Content:
+def page_content(
+    study: Study, across: Collection[Ground] = (), target: float | None = None, *, public: bool = False
+) -> Content:
     """Return what a study's page shows; the rest of the page is the same for every study and moment."""
-    shown = sections(study, across, target)
+    shown = sections(study, across, target, public=public)
     runs = listed(study, [comparison.group for comparison in shown.comparisons])
     colours = labels_of(shown.each)
     for one in runs:

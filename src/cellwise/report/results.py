@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 
 from cellwise.files import write_atomically
+from cellwise.records.schema import RunInfo
 from cellwise.records.store import RunRecord, Study
 
 _COLUMNS = (
@@ -18,6 +19,8 @@ _COLUMNS = (
     "test",
     "validation",
     "optimum",
+    "floors",
+    "data",
     "parameters",
     "recurrent_parameters",
     "selected_step",
@@ -43,6 +46,7 @@ def write_results(study: Study, path: Path) -> Path:
 def _row(run: RunRecord) -> list[object]:
     head = [run.cell, run.identity, run.seed, run.status]
     engine = run.info.engine if run.info else ""
+    data = _data(run.info) if run.info else ""
     s = run.summary
     if s is None:
         return [*head, *[""] * (len(_COLUMNS) - len(head) - 2), engine, run.error or ""]
@@ -52,6 +56,8 @@ def _row(run: RunRecord) -> list[object]:
         f"{s.value:.6g}",
         f"{s.validation:.6g}",
         "" if s.optimum is None else f"{s.optimum:.6g}",
+        " ".join(f"{name}={value:.6g}" for name, value in s.floors.items()),
+        data,
         s.parameters.total,
         s.parameters.recurrent,
         s.selected_step,
@@ -61,3 +67,10 @@ def _row(run: RunRecord) -> list[object]:
         engine,
         "",
     ]
+
+
+def _data(info: RunInfo) -> str:
+    """The first source of data with its checksum, which tells one fold of a study from another."""
+    names = sorted(info.data)
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{names[0]} {info.data[names[0]][:8]}{more}" if names else ""

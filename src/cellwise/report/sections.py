@@ -15,6 +15,7 @@ from cellwise.records.store import Study
 from cellwise.records.tuning import TuningRecord, read_tuning
 from cellwise.report.cost import engines, pareto, speed
 from cellwise.report.figures import AGAINST, bands_cut, learning_curves, points_of_a_seed, validation_curves
+from cellwise.report.over_data import data_panels
 from cellwise.report.over_tasks import has_several_tasks, tasks_panels
 from cellwise.report.overlay import OF_ONE_SEED, Panel, draw_view
 from cellwise.report.placed import Names, Part, Placed
@@ -40,7 +41,8 @@ class Section:
     """One comparison and its evidence; the first part is the verdict.
 
     ``leader`` says who is in front, ``against`` by label what is known of it and the best cell, ``trials`` by label how
-    many trials tuned it; ``unread`` names the views that could not be read.
+    many trials tuned it; ``unread`` names the views that could not be read, ``private`` those that show data that may
+    not be passed on.
     """
 
     id: str
@@ -50,6 +52,7 @@ class Section:
     against: Mapping[str, str]
     trials: Mapping[str, int]
     unread: tuple[str, ...]
+    private: tuple[str, ...]
 
     @property
     def folds(self) -> bool:
@@ -77,13 +80,16 @@ class Sections:
         return tuple(placed for part in parts for placed in part.panels)
 
 
-def sections(study: Study, across: Collection[Ground] = (), target: float | None = None) -> Sections:
+def sections(
+    study: Study, across: Collection[Ground] = (), target: float | None = None, *, public: bool = False
+) -> Sections:
     """Collect the evidence of a study.
 
     Args:
         study: the runs.
         across: what runs may differ in and be compared all the same.
         target: of validation; where given, which cell was there first is shown too.
+        public: leave out views that show data that may not be passed on.
     """
     comparisons = compare(study, across)
     record = read_tuning(study.path)
@@ -93,10 +99,19 @@ def sections(study: Study, across: Collection[Ground] = (), target: float | None
     # Of one comparison the parts' names are enough; of several each name begins with that of its comparison.
     prefixes = [""] if len(comparisons) == 1 else [names(comparison.title) for comparison in comparisons]
     each = tuple(
-        _section(comparison, prefix, names, record, target)
+        _section(comparison, prefix, names, record, target, public=public)
         for comparison, prefix in zip(comparisons, prefixes, strict=True)
     )
     shared, caveats = _over_tasks(comparisons, names)
+    shared = (*_over_data(comparisons, names), *shared)
+    private = list(dict.fromkeys(name for section in each for name in section.private))
+    if private:
+        left_out = f"Left out, as they show data that may not be passed on: {', '.join(private)}."
+        shown = (
+            f"This page shows data that may not be passed on ({', '.join(private)}); "
+            f"`cellwise report {study.path} --public` leaves them out."
+        )
+        caveats = (*caveats, left_out if public else shown)
     search = _search(study, names)
     if len(each) == 1:
         # The search is of the one comparison, and stands before the views of what came of it.
@@ -107,9 +122,17 @@ def sections(study: Study, across: Collection[Ground] = (), target: float | None
 
 
 def _section(
-    comparison: Comparison, prefix: str, names: Names, record: TuningRecord | None, target: float | None
+    comparison: Comparison,
+    prefix: str,
+    names: Names,
+    record: TuningRecord | None,
+    target: float | None,
+    *,
+    public: bool,
 ) -> Section:
     views, unread = _stored_views(comparison)
+    private = tuple(next(iter(by_label.values()))[0][1].name for by_label in views if _is_private(by_label))
+    views = [by_label for by_label in views if not (public and _is_private(by_label))]
     style = look(comparison.group)
     by_about: dict[str, list[tuple[str, Panel]]] = {}
     for by_label in views:
@@ -141,7 +164,8 @@ def _section(
         ]
         parts.append(Part(part, kind, title, question, tuple(placed)))
     trials = _trials(comparison, record)
-    return Section(prefix, comparison, tuple(parts), leader(comparison), against_the_best(comparison), trials, unread)
+    against = against_the_best(comparison)
+    return Section(prefix, comparison, tuple(parts), leader(comparison), against, trials, unread, private)
 
 
 def _verdict(comparison: Comparison, target: float | None) -> list[tuple[str, Panel]]:
@@ -234,6 +258,15 @@ def _over_tasks(comparisons: Sequence[Comparison], names: Names) -> tuple[tuple[
     return (Part(part, kind, "Over tasks", "Which cell is good at all of them?", placed),), ()
 
 
+def _over_data(comparisons: Sequence[Comparison], names: Names) -> tuple[Part, ...]:
+    panels = data_panels(comparisons)
+    if not panels:
+        return ()
+    part, kind = names("over-data"), "over-data"
+    placed = names.place(panels, "over-data")
+    return (Part(part, kind, "Over data sets", "What holds on all of the data, and how sure is it?", placed),)
+
+
 def _search(study: Study, names: Names) -> tuple[Part, ...]:
     """What tuning tried; nothing where the study was not tuned."""
     panels = search_panels(study)
@@ -275,6 +308,11 @@ def _stored_views(comparison: Comparison) -> tuple[list[dict[str, list[tuple[int
         return kind in OF_ONE_SEED, -len(found[key]), name
 
     return [found[key] for key in sorted(found, key=place)], tuple(unread)
+
+
+def _is_private(by_label: Mapping[str, Sequence[tuple[int, View]]]) -> bool:
+    """Whether a view of any run shows data that may not be passed on."""
+    return not all(view.redistributable for found in by_label.values() for _, view in found)
 
 
 def labels_of(each: Iterable[Section]) -> dict[str, str]:

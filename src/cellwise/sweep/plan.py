@@ -18,7 +18,7 @@ from typing import Any, overload
 from hydra.core.override_parser.types import Override
 
 from cellwise.errors import CellwiseError
-from cellwise.records.identity import run_folder
+from cellwise.records.identity import called, run_folder
 from cellwise.sweep.compose import Config, compose_both, parse_overrides
 from cellwise.sweep.launcher import Launcher, read_launcher
 from cellwise.tasks import pin_data
@@ -35,7 +35,7 @@ class PlannedRun:
     @property
     def label(self) -> str:
         """How a person names it: `lstm seed 3`."""
-        return f"{self.config['cell']['name']} seed {self.config['seed']}"
+        return f"{called(self.config)} seed {self.config['seed']}"
 
 
 class Pins:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cellwise.errors import CellwiseError
-from cellwise.records.identity import run_folder
+from cellwise.records.identity import called, run_folder
 from cellwise.records.plain import to_plain
 from cellwise.records.tuning import TUNING, How, Setting
 from cellwise.settings import typed
@@ -147,12 +147,12 @@ class Tuning:
         words = _words(choice)
         [run, *_] = self._tuning_runs(words, lowest)
         self._tuning_runs(words, self._corner(-1))
-        swept = {"cell": run.config["cell"]["name"], **choice}
+        swept = {"cell": called(run.config), **choice}
         label = " ".join([swept["cell"], *(f"{key}={value}" for key, value in choice.items() if key != "cell")])
         # With more trials the same trials go on; with anything else changed they are others.
         counted = json.dumps([run.folder.parent.name, to_plain(replace(self.how, trials=0))], sort_keys=True)
         name = f"{label}-{hashlib.sha256(counted.encode()).hexdigest()[:8]}"
-        return Combination(label, run.config["cell"]["name"], swept, words, name)
+        return Combination(label, called(run.config), swept, words, name)
 
 
 def _words(choice: Mapping[str, str]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cellwise.budget import Shape
@@ -52,6 +52,23 @@ def recurrent_shapes(config: Mapping[str, Any], hidden_size: int) -> list[Shape]
     """
     shapes: list[Shape] = _settings_of(config).recurrent_shapes(config, hidden_size)
     return shapes
+
+
+def stand_in(config: Mapping[str, Any]) -> str | None:
+    """Return what a network is called that has no recurrent cell, None where it has one; imports no torch.
+
+    A task with such networks says so in its `settings`, in a function of this name. A run of one is called by it: the
+    cell of its configuration decides nothing.
+
+    Args:
+        config: as composed, or as a record holds it, whatever that is.
+    """
+    task = config.get("task")
+    name = task.get("name") if isinstance(task, Mapping) else None
+    if name not in TASKS:
+        return None
+    said: Callable[[Mapping[str, Any]], str | None] | None = getattr(_settings_of(config), "stand_in", None)
+    return said(config) if said is not None else None
 
 
 def pin_data(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,10 +42,12 @@ class Probed(NamedTuple):
         batch: of validation, always the same.
         tokens: what the recurrent layer reads of the batch's first row, a word a step; empty where steps are only
             counted.
+        redistributable: whether the tokens may be passed on.
     """
 
     batch: Any
     tokens: tuple[str, ...] = ()
+    redistributable: bool = True
 
 
 class Scores(ABC):

@@ -10,11 +10,9 @@ from typing import Any
 
 import torch
 
-from cellwise.cells.registry import cell_info
-from cellwise.cells.source import cell_source_sha256
 from cellwise.files import now
 from cellwise.records.environment import code_sha256, git_state, versions
-from cellwise.records.identity import identity
+from cellwise.records.identity import called, cell_sha256, identity
 from cellwise.records.schema import RunInfo
 from cellwise.training.settings import RunSettings
 
@@ -28,10 +26,9 @@ def info_now(config: Mapping[str, Any], settings: RunSettings, data: Mapping[str
         data: checksum of each source of data, by name.
         threads: each of the run's processes is to have.
     """
-    cell = cell_info(settings.cell)
     return RunInfo(
         status="running",
-        cell=settings.cell,
+        cell=called(config),
         task=config["task"]["name"],
         seed=settings.seed,
         study=config["study"],
@@ -45,6 +42,6 @@ def info_now(config: Mapping[str, Any], settings: RunSettings, data: Mapping[str
         versions=versions(),
         git=git_state(),
         code_sha256=code_sha256(),
-        cell_sha256=cell_source_sha256(cell.factory, cell.fixed),
+        cell_sha256=cell_sha256(config),
         data=dict(data),
     )

@@ -219,7 +219,7 @@ def _summary(settings: RunSettings, task: Task, module: TrainingModule, info: Ru
     assert info.parameters is not None and info.flops_per_step is not None
     return Summary(
         task=task.name,
-        cell=settings.cell,
+        cell=info.cell,
         seed=settings.seed,
         objective=task.objective.metric,
         direction=task.objective.direction,

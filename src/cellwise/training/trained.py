@@ -10,10 +10,10 @@ import yaml
 from torch import nn
 
 from cellwise.cells.contract import Cell
-from cellwise.cells.registry import build_cell, cell_info, import_cells
-from cellwise.cells.source import cell_source_sha256
+from cellwise.cells.registry import build_cell, import_cells
 from cellwise.errors import CellwiseError
 from cellwise.records.finished import require_finished
+from cellwise.records.identity import called, cell_sha256
 from cellwise.records.plain import read_json
 from cellwise.records.schema import RunInfo
 from cellwise.tasks import build_task
@@ -73,7 +73,7 @@ def read_settings(folder: Path, config: Mapping[str, Any]) -> RunSettings:
     import_cells(config.get("cell_modules") or [])
     settings = read(config)
     require_finished(folder)
-    _check_cell(folder, settings)
+    _check_cell(folder, config)
     return settings
 
 
@@ -118,13 +118,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _check_cell(folder: Path, settings: RunSettings) -> None:
+def _check_cell(folder: Path, config: Mapping[str, Any]) -> None:
     """The weights belong to the equations that they were trained with."""
     path = folder / "run.json"
     then = RunInfo.from_dict(read_json(path), str(path)).cell_sha256
-    cell = cell_info(settings.cell)
-    if cell_source_sha256(cell.factory, cell.fixed) != then:
+    if cell_sha256(config) != then:
         raise CellwiseError(
-            f"the code of cell {settings.cell!r} has been edited since {folder} was trained, so its weights belong to "
+            f"the code of cell {called(config)!r} has been edited since {folder} was trained, so its weights belong to "
             "other equations; train it again: the same command makes a new run"
         )

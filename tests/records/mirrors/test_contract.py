@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,8 +23,8 @@ from cellwise.tasks.objective import Objective
 class Heard:
     """A mirror that remembers, and breaks where it is told to."""
 
-    def __init__(self, breaks: str = "") -> None:
-        self.name, self.breaks = "heard", breaks
+    def __init__(self, breaks: str = "", *, passes_on: bool = False) -> None:
+        self.name, self.breaks, self.passes_on = "heard", breaks, passes_on
         self.heard: list[Any] = []
 
     def _take(self, what: str, value: Any) -> None:
@@ -86,6 +87,29 @@ def test_one_that_comes_late_is_told_what_the_record_holds_already(
     rows = [{"step": 1, "loss_nats": None}, {"step": 2, "loss_nats": None}]
     assert late.heard == [rows[0], "by_distance", rows[1], "closed"]
     assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == rows
+
+
+def test_one_that_passes_on_is_not_shown_what_may_not_be_passed_on_early_or_late(
+    tmp_path: Path, info: RunInfo, made_up_views: Callable[[str, int], list[View]]
+) -> None:
+    """Not even where it has it from the record."""
+    record, first, here, late = (
+        RunWriter(tmp_path, info, {}),
+        Heard(passes_on=True),
+        Heard(),
+        Heard(passes_on=True),
+    )
+    record.mirror(first)
+    record.mirror(here)
+    curves, field = (view for view in made_up_views("lstm", 1) if view.name in ("by_distance", "units"))
+    record.view(curves)
+    record.view(dataclasses.replace(field, redistributable=False))
+    record.mirror(late)
+    record.fail("it broke")
+    assert first.heard == late.heard == ["by_distance", "closed"]
+    assert here.heard == ["by_distance", "units", "closed"]
+    said = [line.split(" ", 1)[1] for line in (tmp_path / "log.txt").read_text().splitlines()]
+    assert said[:-1] == ["view units is not given to heard: it shows data that may not be passed on"] * 2
 
 
 def test_what_fails_to_begin_is_left_out_but_what_the_user_must_see_to_is_said(

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cellwise.tasks.nowcasting.data_settings import Radar, RadarFormat
-from cellwise.tasks.nowcasting.radar_files import BadFileError, Grid, Image
+from cellwise.tasks.nowcasting.radar_files import Grid, Image
+from cellwise.tasks.nowcasting.radar_formats import BadFileError
 
 GRID = Grid("+proj=stere", 0.0, 1_000.0, 1_000.0, 1_000.0, "m")
 HEIGHT, WIDTH = 40, 56

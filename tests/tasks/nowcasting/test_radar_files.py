@@ -25,7 +25,8 @@ from cellwise.tasks.nowcasting.metrics import Verification
 from cellwise.tasks.nowcasting.metrics.verification import Scored
 from cellwise.tasks.nowcasting.motion import optical_flow
 from cellwise.tasks.nowcasting.radar import read_radar
-from cellwise.tasks.nowcasting.radar_files import READERS, BadFileError, Image, files_of, read_file
+from cellwise.tasks.nowcasting.radar_files import Image, files_of, read_file
+from cellwise.tasks.nowcasting.radar_formats import READERS, BadFileError
 from cellwise.tasks.nowcasting.synthetic_rain import RainCells, draw_rain
 from tests.tasks.nowcasting.oracles import golden, pysteps_says
 

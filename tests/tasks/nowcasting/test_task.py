@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from cellwise.cells.registry import build_cell
 from cellwise.errors import CellwiseError
+from cellwise.records.identity import run_folder
 from cellwise.records.schema import Curves, Filmstrip, Table
 from cellwise.sweep.compose import compose_config
 from cellwise.sweep.other_data import with_other_data
@@ -22,6 +24,7 @@ from cellwise.tasks.nowcasting.task import NowcastingTask
 from cellwise.training.evaluate import evaluate
 from cellwise.training.settings import read
 from cellwise.training.train import train
+from cellwise.training.trained import load_trained
 
 SMALL = (
     *("data.size=16", "data.in_steps=3", "data.lead_steps=2", "data.train_sequences=8", "data.valid_sequences=5"),
@@ -155,9 +158,24 @@ def test_other_rain_is_scored_and_other_frames_are_refused(tmp_path: Path) -> No
 def test_a_run_of_every_network_is_recorded(words: tuple[str, ...], tmp_path: Path) -> None:
     common = ("trainer.max_steps=2", f"runs_dir={tmp_path}", "trainer.threads=1")
     folder = train(compose_config(["task=nowcasting", "cell=gru", *SMALL, *common, *words])).folder
-    assert (folder / "summary.json").is_file()
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["cell"] == folder.parent.name.rpartition("-")[0] == ("frame_cnn" if "cnn" in words[0] else "gru")
+    assert load_trained(folder).network.training is False
     looked = [path.name for path in (folder / "views").glob("gate_*.json")]
     assert bool(looked) is ("probe=full" in words)
+
+
+def test_a_network_without_a_cell_is_called_what_it_is_and_no_cell_decides_what_the_run_is() -> None:
+    """Names of folders become those of tables and legends."""
+    named = {}
+    for cell in ("gru", "lstm", "lstm cell.forget_bias=0.5"):
+        for network in ("frame_cnn", "encoder_forecaster"):
+            words = ["task=nowcasting", f"network={network}", *f"cell={cell}".split()]
+            named[cell, network] = run_folder(compose_config(words)).parent.name
+    assert len({name for (_, network), name in named.items() if network == "frame_cnn"}) == 1
+    assert named["gru", "frame_cnn"].startswith("frame_cnn-")
+    recurrent = {name for (_, network), name in named.items() if network == "encoder_forecaster"}
+    assert sorted(name.rpartition("-")[0] for name in recurrent) == ["gru", "lstm", "lstm"]
 
 
 def test_missing_pixels_count_nowhere_in_the_scores() -> None:

@@ -17,9 +17,15 @@ Row = Mapping[str, Any]
 
 
 class Mirror(Protocol):
-    """Something else that wants to hear what the record holds, for example Weights & Biases."""
+    """Something else that wants to hear what the record holds, for example Weights & Biases.
+
+    Attributes:
+        name: in words.
+        passes_on: whether what it hears goes to other people, at once or later.
+    """
 
     name: str
+    passes_on: bool
 
     def log(self, row: Row) -> None:
         """Take one row of `metrics.jsonl`, as that file holds it: what is not finite is None."""
@@ -69,7 +75,7 @@ class Mirrors:
             for row in rows:
                 mirror.log(row)
             for view in views:
-                mirror.view(view)
+                self._show(mirror, view)
 
         self._tell([mirror], catch_up)
 
@@ -79,12 +85,19 @@ class Mirrors:
 
     def view(self, view: View) -> None:
         """Tell all of a view."""
-        self._tell(self._open, lambda mirror: mirror.view(view))
+        self._tell(self._open, lambda mirror: self._show(mirror, view))
 
     def close(self, summary: Summary | None) -> None:
         """End all; none hears anything after."""
         self._tell(self._open, lambda mirror: mirror.close(summary))
         self._open.clear()
+
+    def _show(self, mirror: Mirror, view: View) -> None:
+        """Show a mirror a view, unless others would see in it what may not be passed on."""
+        if view.redistributable or not mirror.passes_on:
+            mirror.view(view)
+        else:
+            self._note(f"view {view.name} is not given to {mirror.name}: it shows data that may not be passed on")
 
     def _tell(self, mirrors: list[Mirror], what: Callable[[Mirror], None]) -> None:
         for mirror in list(mirrors):

@@ -28,6 +28,7 @@ class CsvMirror:
     """
 
     name = "CSV"
+    passes_on = False
 
     def __init__(self, folder: Path):
         self._path = folder / "metrics.csv"

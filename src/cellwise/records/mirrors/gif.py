@@ -18,6 +18,7 @@ class GifMirror:
     """
 
     name = "GIF"
+    passes_on = False
 
     def __init__(self, folder: Path):
         self._folder = folder / "views"

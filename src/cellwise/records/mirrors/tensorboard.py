@@ -40,6 +40,7 @@ class TensorboardMirror:
     """
 
     name = "TensorBoard"
+    passes_on = False
 
     def __init__(self, run: Mirrored):
         folder = run.folder / "tensorboard"

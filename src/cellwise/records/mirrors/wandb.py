@@ -56,6 +56,7 @@ class WandbMirror:
     """
 
     name = "W&B"
+    passes_on = True  # offline too: `wandb sync` uploads what was written
 
     def __init__(self, run: Mirrored, settings: WandbSettings):
         mode: Any = settings.mode or os.environ.get("WANDB_MODE") or "offline"

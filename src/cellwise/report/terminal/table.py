@@ -17,6 +17,7 @@ from rich.text import Text
 
 from cellwise.compare.comparable import Ground
 from cellwise.compare.numbers import short, to_spread
+from cellwise.compare.over_data import over_data, sentences
 from cellwise.compare.profiles import interquartile_mean_over_tasks
 from cellwise.compare.statistics import Interval
 from cellwise.compare.table import Comparison, Row, compare, not_compared
@@ -52,6 +53,7 @@ def render_terminal(study: Study, console: Console | None = None, across: Collec
             console.print(Text(f"{label}: {said}"), soft_wrap=True)
         _print_verdict(comparison, console)
         _print_failures(comparison, console)
+    _print_over_data(comparisons, console)
     _print_over_tasks(comparisons, console)
     for line in study.ignored:
         console.print(Text(f"ignored: {line}"))
@@ -150,6 +152,16 @@ def _print_failures(comparison: Comparison, console: Console) -> None:
     running = [f"{row.label} {row.running}" for row in comparison.rows if row.running]
     if running:
         console.print(Text(f"running or cut off: {', '.join(running)}"))
+
+
+def _print_over_data(comparisons: Sequence[Comparison], console: Console) -> None:
+    """Print each cell's difference to the floors and to the best cell over data sets, where there are several."""
+    for over in over_data(comparisons):
+        said, *each = sentences(over)
+        console.print()
+        console.print(Text(said, style="bold"))
+        for line in each:
+            console.print(Text(f"- {line}"))
 
 
 def _print_over_tasks(comparisons: Sequence[Comparison], console: Console) -> None:

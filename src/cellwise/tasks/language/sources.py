@@ -94,6 +94,7 @@ OFFICIAL: dict[str, OfficialText] = {
                     "simple-examples/data/ptb.test.txt",
                 ),
             ),
+            redistributable=False,
         ),
         tokens={"word": {"train": 929_589, "valid": 73_760, "test": 82_430}},
         types={"word": 10_000},

@@ -29,7 +29,7 @@ from cellwise.tasks.language.metrics import BitsPerCharacter, Perplexity
 from cellwise.tasks.language.network import LanguageModel
 from cellwise.tasks.language.sentences import Sentences
 from cellwise.tasks.language.settings import PERPLEXITY, LanguageSettings, TextSettings
-from cellwise.tasks.language.sources import OfficialText, RawText
+from cellwise.tasks.language.sources import OFFICIAL, OfficialText, RawText
 from cellwise.tasks.language.stories import Text
 
 Batch = tuple[Tensor, Tensor]
@@ -125,7 +125,10 @@ class LanguageTask(Task):
         inputs, targets = Windows(tokens, batch_size=columns, steps=_PROBED_STEPS)[0]
         whole = targets[-1] != IGNORED
         words = tuple(self.corpus.vocabulary[token] for token in inputs[:, 0].tolist())
-        return Probed((inputs[:, whole], targets[:, whole]), words)
+        data = self.settings.data
+        official = None if isinstance(data, Sentences) else OFFICIAL.get(data.name)
+        redistributable = official is None or official.dataset.redistributable
+        return Probed((inputs[:, whole], targets[:, whole]), words, redistributable)
 
     def last_loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Return the negative log-likelihood of each column's last token, (columns,)."""

@@ -26,7 +26,8 @@ import numpy.typing as npt
 from cellwise.data.get import data_folder
 from cellwise.errors import CellwiseError
 from cellwise.tasks.nowcasting.data_settings import Radar, RadarFormat
-from cellwise.tasks.nowcasting.radar_files import READERS, BadFileError, Grid, Image, Rain, files_of, read_file
+from cellwise.tasks.nowcasting.radar_files import Grid, Image, Rain, files_of, read_file
+from cellwise.tasks.nowcasting.radar_formats import READERS, BadFileError
 
 Read = Callable[[Path, RadarFormat], Image]
 Minutes = npt.NDArray[np.datetime64]

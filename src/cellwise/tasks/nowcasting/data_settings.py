@@ -142,6 +142,7 @@ class Radar:
         bad_files: ``skip`` counts and names them in the record, ``refuse`` ends with the first.
         cache_dir: where frames are kept as they are used; None: the user's cache folder.
         sha256: of the files' content, when it was planned; None: whatever is there.
+        redistributable: whether the files' owner allows images of them to be passed on; decides nothing of a run.
     """
 
     path: str
@@ -165,6 +166,7 @@ class Radar:
     bad_files: Literal["skip", "refuse"] = "skip"
     cache_dir: str | None = None
     sha256: str | None = None
+    redistributable: bool = False
 
 
 DataSettings = MovingDigits | MovingMnist | SyntheticRain | Radar

@@ -12,7 +12,8 @@ import numpy as np
 from cellwise.errors import CellwiseError
 from cellwise.tasks.nowcasting.archive import Read, Skipped, averaged, coarser
 from cellwise.tasks.nowcasting.data_settings import Radar
-from cellwise.tasks.nowcasting.radar_files import READERS, BadFileError, Grid, Image, Rain, files_of, read_file
+from cellwise.tasks.nowcasting.radar_files import Grid, Image, Rain, files_of, read_file
+from cellwise.tasks.nowcasting.radar_formats import READERS, BadFileError
 
 
 class Newest(NamedTuple):

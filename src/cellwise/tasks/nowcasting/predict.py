@@ -14,6 +14,7 @@ import numpy as np
 from cellwise.cells.contract import Cell
 from cellwise.errors import CellwiseError
 from cellwise.files import write_atomically
+from cellwise.records.identity import called
 from cellwise.records.mirrors.pictures import as_png, draw_strip
 from cellwise.records.schema import Axis, Filmstrip
 from cellwise.tasks.nowcasting.data_settings import Radar
@@ -56,7 +57,7 @@ def predict(run: Path, config: Mapping[str, Any], source: Path, lead: str, out: 
         return build_network(cell, settings.network, engine=engine, **sizes)
 
     found = forecast(load_network(run, of_run, make), settings, newest, steps)
-    title = f"Forecast of rain by {of_run.cell} from {found.reference:%Y-%m-%d %H:%M} UTC"
+    title = f"Forecast of rain by {called(config)} from {found.reference:%Y-%m-%d %H:%M} UTC"
     try:
         write_atomically(out, as_netcdf(found, run=f"{run.parent.name}/{run.name}", title=title))
         write_atomically(picture, as_png(draw_strip(_strip(found, title))))

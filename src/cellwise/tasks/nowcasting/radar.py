@@ -7,6 +7,7 @@ loader is endless.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -74,7 +75,10 @@ class RadarSequences:
 
     def sha256(self) -> str:
         """Return the checksum of the files and of what is cut out of them."""
-        digest = hashlib.sha256(f"{self.archive.sha256} {self.data} {self.draws}".encode())
+        # Not where the files lie, nor who may see them; of the run's seed where crops are drawn with it.
+        data = dataclasses.replace(self.data, path="", cache_dir=None, sha256=None, redistributable=False)
+        drawn = self.draws if self.corners is None else ""
+        digest = hashlib.sha256(f"{self.archive.sha256} {data} {drawn}".encode())
         for array in (self.starts, self.event, *(() if self.corners is None else (self.corners,))):
             digest.update(array.tobytes())
         return digest.hexdigest()

@@ -95,6 +95,12 @@ def recurrent_shapes(config: Mapping[str, Any], hidden_size: int) -> list[Shape]
     return network_settings.recurrent_shapes(network, frame_size(data), data.in_steps)
 
 
+def stand_in(config: Mapping[str, Any]) -> str | None:
+    """Return the name of a network without a recurrent cell; see `cellwise.tasks`."""
+    network = config.get("network")
+    return "frame_cnn" if isinstance(network, Mapping) and network.get("kind") == "cnn" else None
+
+
 def frame_size(data: DataSettings) -> int:
     """Return height and width, in pixels, of the frames that training sees."""
     return data.crop if isinstance(data, Radar) else data.size

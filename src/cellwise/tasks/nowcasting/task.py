@@ -152,7 +152,9 @@ class NowcastingTask(Task):
                 most, shown = float(sums.max()), (batch.observed[:, row], forecast[:, row])
         assert shown is not None
         skill = views.skill_views(scores.verification, self.verified_floors(), self.field)
-        return [*skill, views.film(*shown, self.field, private=isinstance(self.settings.data, Radar))]
+        data = self.settings.data
+        redistributable = data.redistributable if isinstance(data, Radar) else True
+        return [*skill, views.film(*shown, self.field, redistributable=redistributable)]
 
 
 def _called(data: DataSettings, split: Split) -> str:

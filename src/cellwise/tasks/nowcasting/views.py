@@ -64,24 +64,23 @@ def skill_views(model: Verification, floors: Mapping[str, Verification], field: 
     return [*views, *_spectra(model, floors, field), _table(found, field, lead)]
 
 
-def film(observed: Tensor, forecast: Tensor, field: Field, *, private: bool) -> Filmstrip:
+def film(observed: Tensor, forecast: Tensor, field: Field, *, redistributable: bool) -> Filmstrip:
     """Return one test sequence as a film: what was observed, what was forecast, and the difference.
 
     Args:
         observed: (lead, 1, height, width), in the unit, NaN where nothing was observed.
         forecast: the same shape.
         field: what frames show.
-        private: whether the images' owner may not allow them to be passed on.
+        redistributable: whether the data's owner allows images of them to be passed on.
     """
     frames = np.stack([v.squeeze(1).cpu().numpy() for v in (observed, forecast, forecast - observed)])
     # What rain a network forecasts of a pixel that nobody observed is part of the forecast, so it is shown.
-    warning = " The images are of data whose licence may not allow publication." if private else ""
     times = np.arange(1, len(observed) + 1) * (field.step_minutes or 1)
     rain = field.unit == "mm/h"
     return Filmstrip(
         name="film",
         title="One test sequence: observed and forecast",
-        question=f"What does each cell get wrong: place, amount, or detail?{warning}",
+        question="What does each cell get wrong: place, amount, or detail?",
         time=_lead_axis(field),
         value=Axis("rain", "mm/h") if rain else Axis("intensity", least=0.0, most=1.0),
         times=times,
@@ -89,6 +88,7 @@ def film(observed: Tensor, forecast: Tensor, field: Field, *, private: bool) -> 
         frames=frames.astype(np.float16),  # three digits, at half the size
         roles=("given", "measured", "difference"),
         levels=RAIN_LEVELS_MM_H if rain else (),
+        redistributable=redistributable,
     )
 
 
