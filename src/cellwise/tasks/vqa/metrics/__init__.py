@@ -1,5 +1,5 @@
 """The accuracy of visual question answering, as the official script computes it."""
 
-from cellwise.tasks.vqa.metrics.accuracy import official_accuracy
+from cellwise.tasks.vqa.metrics.accuracy import credit_of, official_accuracy
 
-__all__ = ["official_accuracy"]
+__all__ = ["credit_of", "official_accuracy"]

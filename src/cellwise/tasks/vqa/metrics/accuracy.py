@@ -43,3 +43,14 @@ def official_accuracy(answer: str, human_answers: Sequence[str]) -> float:
     for match in matches:
         accuracy += min(1.0, (total - match) / 3)
     return accuracy / len(people)
+
+
+def credit_of(answer: str, human_answers: Sequence[str]) -> float:
+    """Return how much an answer counts for a question, 0 to 1.
+
+    Of several people's answers it is the official accuracy. An answer that is known for certain is one, and right is
+    that letter for letter. Where nobody published any, nothing counts.
+    """
+    if len(human_answers) > 1:
+        return official_accuracy(answer, human_answers)
+    return float(answer in human_answers)
