@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cellwise.tasks.contract import Task
     from cellwise.tasks.objective import Objective
 
-TASKS = ("language", "memory", "nowcasting")
+TASKS = ("language", "memory", "nowcasting", "vqa")
 
 
 def read_task(config: Mapping[str, Any]) -> Any:
