@@ -7,7 +7,7 @@ accuracy (Antol et al. 2015), computed once for all questions with the same answ
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +72,9 @@ def credit_of(answers: Sequence[tuple[str, ...]], classes: Sequence[str]) -> Cre
                 known[key] = {number[answer]: 1.0 for answer in each if answer in number}
         found.append(known[key])
     ends = np.concatenate([[0], np.cumsum([len(each) for each in found], dtype=np.int64)]).astype(np.int64)
-    return Credit(len(classes), ends, _flat(found, np.int32), _flat([each.values() for each in found], np.float32))
+    numbers = np.fromiter((number for each in found for number in each), dtype=np.int32)
+    values = np.fromiter((value for each in found for value in each.values()), dtype=np.float32)
+    return Credit(len(classes), ends, numbers, values)
 
 
 class _OfPeople:
@@ -98,7 +100,3 @@ class _OfPeople:
         near = sorted({number for spelling in spellings for number in self._alike.get(spelling, ())})
         scored = {number: self._accuracy(self._classes[number], answers) for number in near}
         return {number: score for number, score in scored.items() if score > 0}
-
-
-def _flat(rows: Sequence[Iterable[float]], dtype: type[np.generic]) -> npt.NDArray[np.generic]:
-    return np.fromiter((value for row in rows for value in row), dtype=dtype)

@@ -78,7 +78,7 @@ class VqaV2:
         valid_questions: of validation; None: by `valid_share`.
         valid_annotations: of their answers.
         test_questions: of test.
-        test_annotations: of their answers.
+        test_annotations: of their answers; None: nobody published them, as of the official test split.
         images: folder or tar of images named by COCO's rule; or None, with `features`.
         features: npz or HDF5 file, or one a split in the order train, validation, test.
         image_size: height of an image as the network sees it, pixels.
@@ -99,7 +99,7 @@ class VqaV2:
     valid_questions: str | None = None
     valid_annotations: str | None = None
     test_questions: str = "vqa-v2/v2_OpenEnded_mscoco_val2014_questions.json"
-    test_annotations: str = "vqa-v2/v2_mscoco_val2014_annotations.json"
+    test_annotations: str | None = "vqa-v2/v2_mscoco_val2014_annotations.json"
     images: str | None = None
     features: tuple[str, ...] = ()
     image_size: int = bounded(64, minimum=8, below=1_025)

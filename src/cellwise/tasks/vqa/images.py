@@ -6,9 +6,7 @@ Both may be mapped from a file, so that processes that fetch batches ahead share
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -59,13 +57,13 @@ class PixelImages:
 
     Attributes:
         stored: uint8 (images, height, width, 3).
-        names: of each.
-        checksum: of what they are made of; None: of the pixels themselves.
+        rows: the number of each image by its name.
+        checksum: of the pixels, if it is known already.
         public: whether results that others read may show them.
     """
 
     stored: npt.NDArray[np.uint8]
-    names: Sequence[str]
+    rows: dict[str, int]
     checksum: str | None = None
     public: bool = True
     kind: ImageKind = "pixels"
@@ -75,11 +73,6 @@ class PixelImages:
         """(channels, height, width)."""
         _, height, width, channels = self.stored.shape
         return channels, height, width
-
-    @cached_property
-    def rows(self) -> dict[str, int]:
-        """The number of each image by its name."""
-        return {name: row for row, name in enumerate(self.names)}
 
     def batch(self, rows: Rows) -> Tensor:
         """Return images in [0, 1], float32 (rows, 3, height, width); channels are last in memory."""
@@ -132,5 +125,5 @@ def sha256_of(stored: npt.NDArray[Any]) -> str:
     """Return the checksum of an array, however large."""
     digest = hashlib.sha256(f"{stored.dtype} {stored.shape}".encode())
     for start in range(0, len(stored), _HASHED_AT_ONCE):
-        digest.update(np.ascontiguousarray(stored[start : start + _HASHED_AT_ONCE]))
+        digest.update(np.ascontiguousarray(stored[start : start + _HASHED_AT_ONCE]).data)
     return digest.hexdigest()

@@ -29,6 +29,7 @@ RADIUS = 0.12
 
 Images = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.float64]
+Distances = npt.NDArray[np.float32]
 
 REACH = 1.25
 """How far an object reaches from its centre at most, in radii: the corner of a square."""
@@ -104,13 +105,15 @@ def _add(
         )
 
 
-def _outside(shape: int, x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _outside(shape: int, x: Distances, y: Distances) -> Distances:
     """Return how far a point is from a shape's edge in radii, negative inside; exact across straight edges."""
     if shape == SHAPES.index("circle"):
-        return np.hypot(x, y) - np.float32(1)
+        round_: Distances = np.sqrt(x * x + y * y) - np.float32(1)
+        return round_
     if shape == SHAPES.index("square"):
         return np.maximum(abs(x), abs(y)) - np.float32(_SQUARE)
     if shape == SHAPES.index("triangle"):
         return np.maximum(y, np.float32(np.sqrt(0.75)) * abs(x) - y / 2) - np.float32(_TRIANGLE)
-    bars = np.maximum(abs(x) - 1, abs(y) - _CROSS), np.maximum(abs(y) - 1, abs(x) - _CROSS)
-    return np.minimum(*bars).astype(np.float32)
+    lying: Distances = np.maximum(abs(x) - np.float32(1), abs(y) - np.float32(_CROSS))
+    standing: Distances = np.maximum(abs(y) - np.float32(1), abs(x) - np.float32(_CROSS))
+    return np.minimum(lying, standing)

@@ -27,7 +27,9 @@ def draw_questions(data: ShapesQA) -> Mapping[Split, Questions]:
         asked = asked_of(data, split)
         names = [f"{split}_{number}" for number in range(len(asked))]
         tables[split] = table_of(asked, names)
-        images[split] = PixelImages(draw([each.scene for each in asked], data.size), names)
+        images[split] = PixelImages(
+            draw([each.scene for each in asked], data.size), {name: row for row, name in enumerate(names)}
+        )
     found: Mapping[Split, EncodedQuestions] = encode(tables, images)
     return found
 

@@ -6,8 +6,8 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from cellwise.errors import CellwiseError
 
@@ -38,44 +38,45 @@ class QuestionTable:
         bad: questions of the files that are left out.
     """
 
-    ids: Sequence[int | str]
-    images: Sequence[str]
-    texts: Sequence[str]
-    answers: Sequence[tuple[str, ...]]
-    modes: Sequence[str]
-    question_types: Sequence[str]
-    answer_types: Sequence[str]
+    ids: list[int | str]
+    images: list[str]
+    texts: list[str]
+    answers: list[tuple[str, ...]]
+    modes: list[str]
+    question_types: list[str]
+    answer_types: list[str]
     bad: tuple[Bad, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
 
+    @classmethod
+    def empty(cls) -> QuestionTable:
+        """Return a table whose columns are lists to be filled."""
+        return cls([], [], [], [], [], [], [])
+
+    def columns(self) -> tuple[list[Any], ...]:
+        """Return the columns in the order of the attributes."""
+        return (
+            *(self.ids, self.images, self.texts, self.answers),
+            *(self.modes, self.question_types, self.answer_types),
+        )
+
+    def with_bad(self, more: Sequence[Bad]) -> QuestionTable:
+        """Return the same questions, with others that are bad."""
+        return replace(self, bad=(*self.bad, *more))
+
     def at(self, rows: Sequence[int], more: Sequence[Bad] = ()) -> QuestionTable:
         """Return a table of some rows, and of others that are bad."""
-        return QuestionTable(
-            *(
-                [column[k] for k in rows]
-                for column in (
-                    self.ids,
-                    self.images,
-                    self.texts,
-                    self.answers,
-                    self.modes,
-                    self.question_types,
-                    self.answer_types,
-                )
-            ),
-            bad=(*self.bad, *more),
-        )
+        found = QuestionTable.empty()
+        for column, own in zip(found.columns(), self.columns(), strict=True):
+            column.extend(own[row] for row in rows)
+        return found.with_bad((*self.bad, *more))
 
     def sha256(self) -> str:
         """Return the checksum of all columns."""
         digest = hashlib.sha256()
-        rows = zip(
-            self.ids, self.images, self.texts, self.answers, self.modes, self.question_types, self.answer_types,
-            strict=True,
-        )  # fmt: skip
-        for row in rows:
+        for row in zip(*self.columns(), strict=True):
             digest.update(repr(row).encode())
         return digest.hexdigest()
 
