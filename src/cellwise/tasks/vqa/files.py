@@ -17,6 +17,7 @@ from cellwise.data.get import data_folder
 from cellwise.errors import CellwiseError
 from cellwise.files import write_atomically
 from cellwise.tasks.vqa.data_settings import ImageQa, VqaV2
+from cellwise.tasks.vqa.sources import DATA_SETS
 
 _SETTLED_S = 5  # a file that was changed later may be changed again without another time of change
 _FILES_OF: Mapping[type, tuple[str, ...]] = {
@@ -129,8 +130,10 @@ def _place(text: str, key: str, data_dir: str | None) -> Place:
         for each in (path, path.with_name(f"{path.name}.gz")):
             if each.exists():
                 return Place(text, each, inside)
+    fetched = {file.path: name for name, dataset in DATA_SETS.items() for file in dataset.files}
     nor = "" if own.is_absolute() else f", nor {known}"
-    raise CellwiseError(f"no {own}{nor} (or .gz); give data.{key}=...")
+    get = f", or type `cellwise data get {fetched[str(own)]}`" if str(own) in fetched else ""
+    raise CellwiseError(f"no {own}{nor} (or .gz); give data.{key}=...{get}")
 
 
 def _sha256(file: Path) -> str:

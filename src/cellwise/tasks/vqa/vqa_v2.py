@@ -9,7 +9,7 @@ the official test split has no published answers, so its validation split is the
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from cellwise.tasks.vqa.features import open_features
 from cellwise.tasks.vqa.files import cache_folder, named_files, require_planned
 from cellwise.tasks.vqa.image_files import ImageFiles, by_number
 from cellwise.tasks.vqa.pictures import find_pictures
+from cellwise.tasks.vqa.sources import OFFICIAL_QUESTIONS
 from cellwise.tasks.vqa.table import (
     Bad,
     QuestionTable,
@@ -32,6 +33,7 @@ from cellwise.tasks.vqa.table import (
     refuse_or_skip,
     words_of,
 )
+from cellwise.tasks.vqa.table_cache import kept_table
 
 _SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
@@ -45,13 +47,14 @@ def read_vqa_v2(data: VqaV2, data_dir: str | None) -> dict[Split, EncodedQuestio
     files = named_files(data, data_dir)
     require_planned(data, files)
     tables: dict[Split, QuestionTable] = {}
+    remarks: list[str] = []
     for split in _SPLITS:
-        asked, answered = (files.get(f"{split}_{kind}") for kind in ("questions", "annotations"))
-        tables[split] = (
-            read_table(asked[0].path, answered[0].path if answered else None) if asked else QuestionTable.empty()
-        )
+        named = [files[key][0].path for key in (f"{split}_questions", f"{split}_annotations") if key in files]
+        tables[split] = _kept(named, cache_folder(data.cache_dir)) if named else QuestionTable.empty()
         refuse_or_skip(tables[split].bad, data.bad_questions)
-    remarks = [] if data.test_annotations else ["test: nobody gave answers to its questions, so no score of it counts"]
+        remarks += _counted(named, tables[split], split)
+    if data.test_annotations is None:
+        remarks.append("test: nobody gave answers to its questions, so no score of it counts")
 
     pictures = ImageFiles(files["images"][0].path) if "images" in files else None
 
@@ -73,6 +76,19 @@ def read_vqa_v2(data: VqaV2, data_dir: str | None) -> dict[Split, EncodedQuestio
         words_min_count=data.words_min_count,
         remarks=remarks,
     )
+
+
+def _kept(named: Sequence[Path], kept: Path) -> QuestionTable:
+    return kept_table(named, kept, lambda: read_table(named[0], named[1] if len(named) > 1 else None))
+
+
+def _counted(named: Sequence[Path], table: QuestionTable, split: Split) -> list[str]:
+    """Return that a file with an official name does not have the official number of questions."""
+    official = OFFICIAL_QUESTIONS.get(named[0].name.removesuffix(".gz")) if named else None
+    found = len(table) + len(table.bad)
+    if official is None or found == official:
+        return []
+    return [f"{split}: {named[0].name} has {found:,} questions, the official file of this name {official:,}"]
 
 
 def read_table(questions: Path, annotations: Path | None) -> QuestionTable:
