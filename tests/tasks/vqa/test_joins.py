@@ -23,6 +23,8 @@ def joined(name: JoinName) -> tuple[Join, torch.Tensor, torch.Tensor]:
 
 def mapped(module: nn.Module, x: torch.Tensor) -> np.ndarray:  # type: ignore[type-arg]
     weights = {key: value.detach().numpy() for key, value in module.state_dict().items()}
+    if "weight" in weights:  # of film: no function follows
+        return np.asarray(x.numpy() @ weights["weight"].T + weights["bias"])
     value = np.tanh(x.numpy() @ weights["value.weight"].T + weights["value.bias"])
     if "gate.weight" in weights:
         value = value / (1 + np.exp(-(x.numpy() @ weights["gate.weight"].T + weights["gate.bias"])))
@@ -34,11 +36,12 @@ def test_a_join_is_its_formula_in_float64(name: JoinName) -> None:
     join, q, v = joined(name)
     left, right = mapped(join.sides["question"], q), mapped(join.sides["image"], v)
     expected = {
-        "product": left * right,
-        "gated": left * right,
-        "sum": left + right,
-        "concatenation": np.concatenate([left, right], axis=1),
-    }[name]
+        "product": lambda: left * right,
+        "gated": lambda: left * right,
+        "sum": lambda: left + right,
+        "concatenation": lambda: np.concatenate([left, right], axis=1),
+        "film": lambda: np.maximum((1 + left[:, :SIZE]) * right + left[:, -SIZE:], 0),
+    }[name]()
     found = join({"image": v, "question": q}).detach().numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-15)
     assert found.shape[1] == joined_size(name, SIZE, 2)
@@ -47,10 +50,21 @@ def test_a_join_is_its_formula_in_float64(name: JoinName) -> None:
 
 
 @pytest.mark.parametrize("name", get_args(JoinName))
+def test_regions_are_joined_each_by_itself(name: JoinName) -> None:
+    join, q, v = joined(name)
+    found = join({"question": q, "image": torch.stack([v, v.flip(0)])})
+    torch.testing.assert_close(found, torch.stack([join({"question": q, "image": each}) for each in (v, v.flip(0))]))
+
+
+@pytest.mark.parametrize("name", get_args(JoinName))
 def test_a_side_alone_is_its_own_map(name: JoinName) -> None:
     _, _, v = joined(name)
     join = Join(name, {"image": IMAGE}, SIZE).double()
-    np.testing.assert_allclose(join({"image": v}).detach().numpy(), mapped(join.sides["image"], v), rtol=1e-14)
+    expected = mapped(join.sides["image"], v)
+    if name == "film":
+        weights = join.sides["image"].state_dict()
+        expected = np.maximum((v @ weights["value.weight"].T + weights["value.bias"]).numpy(), 0)
+    np.testing.assert_allclose(join({"image": v}).detach().numpy(), expected, rtol=1e-14)
     assert joined_size(name, SIZE, 1) == SIZE
 
 

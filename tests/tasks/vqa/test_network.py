@@ -100,7 +100,7 @@ def test_a_side_that_is_hidden_changes_nothing_and_has_no_parameters(sees: str, 
 
 
 def test_attention_looks_where_the_question_asks() -> None:
-    net, batch = network(kind="regions"), batch_of("regions")
+    net, batch = network(kind="regions", image_summary="attention"), batch_of("regions")
     assert net.image is not None and net.image.attention is not None and net.question is not None
     q = net.question(batch.words, batch.lengths)
     context, weights = net.image.attention(batch.images.transpose(0, 1), q)
@@ -149,7 +149,7 @@ def test_every_cell_and_size_starts_with_the_same_embedding_head_and_convolution
             "network.image_groups=4 does not divide network.image_channels=[4, 6]; allowed: 1, 2, or null for no "
             "normalisation",
         ),
-        ({"join": "mutan"}, "network.join=mutan is not allowed; allowed: product, concatenation, sum, gated"),
+        ({"join": "mutan"}, "network.join=mutan is not allowed; allowed: product, concatenation, sum, gated, film"),
         ({"sees": "none"}, "network.sees=none is not allowed; allowed: both, question, image"),
         ({"dropout": 1.0}, "network.dropout=1.0 is too large; it must be less than 1"),
         (

@@ -1,4 +1,4 @@
-"""From an image to one vector: its regions, then a summary of them.
+"""From an image to its regions, and to a summary of them.
 
 Of pixels, the regions are the cells of the grid that convolutions leave: 3 x 3 kernels in steps of 2 with rectifiers,
 as Santoro et al. 2017, arXiv 1706.01427, have them for Sort-of-CLEVR (four of 24 channels), with the places of pixels
@@ -57,7 +57,7 @@ def _places(images: Tensor) -> Tensor:
 
 
 class ImageEncoder(nn.Module):
-    """One vector of an image.
+    """One vector of an image, or, where it is to be joined region by region, one of each.
 
     Args:
         kind: what an image is.
@@ -67,7 +67,7 @@ class ImageEncoder(nn.Module):
             same of every image.
 
     Attributes:
-        output_size: features of the vector.
+        output_size: features of a vector.
     """
 
     def __init__(self, kind: ImageKind, shape: Sequence[int], settings: JointSettings, question_size: int | None):
@@ -87,7 +87,7 @@ class ImageEncoder(nn.Module):
         self.output_size = regions * features if self.summary == "flat" else features
 
     def forward(self, images: Tensor, question: Tensor | None = None) -> Tensor:
-        """Return (batch, output size).
+        """Return (batch, output size), or (regions, batch, output size) where no summary is made.
 
         Args:
             images: (batch, channels, height, width) or (batch, regions, features).
@@ -100,4 +100,6 @@ class ImageEncoder(nn.Module):
             asked = (regions,) if question is None else (regions, question)
             context: Tensor = self.attention(*asked)[0]
             return context
+        if self.summary == "joined":
+            return regions
         return regions.mean(0) if self.summary == "mean" else regions.transpose(0, 1).flatten(1)

@@ -13,8 +13,8 @@ from cellwise.settings import bounded, parse
 
 Sees = Literal["both", "question", "image"]
 QuestionSummary = Literal["last", "states", "mean", "max", "attention"]
-ImageSummary = Literal["attention", "mean", "flat"]
-JoinName = Literal["product", "concatenation", "sum", "gated"]
+ImageSummary = Literal["joined", "attention", "mean", "flat"]
+JoinName = Literal["product", "concatenation", "sum", "gated", "film"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class JointSettings:
         image_coordinates: whether pixels say where they are, in two more channels.
         image_unit_length: whether the features of each region are scaled to length 1 (Antol et al. 2015: norm I).
         image_summary: one vector for an image: `attention` over its regions, guided by the question; their mean; or
-            `flat`, all of them one after the other.
+            `flat`, all of them one after the other. With `joined` there is none: the question is joined with each
+            region, and the greatest value over regions is kept of each feature.
         join: how question and image become one vector.
         joint_size: features that each side is mapped to.
         head_hidden_size: units of a hidden layer of the head; None for a linear head.
@@ -55,8 +56,8 @@ class JointSettings:
     image_groups: int | None = bounded(8, minimum=1)
     image_coordinates: bool = True
     image_unit_length: bool = False
-    image_summary: ImageSummary = "attention"
-    join: JoinName = "product"
+    image_summary: ImageSummary = "joined"
+    join: JoinName = "film"
     joint_size: int = bounded(64, minimum=1)
     head_hidden_size: int | None = bounded(None, minimum=1)
     layer: LayerOptions = field(default_factory=LayerOptions)

@@ -14,8 +14,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from cellwise.cells.contract import Cell
+from cellwise.data.bucketed import BucketedLoader, by_length
 from cellwise.data.loader import SequentialLoader
-from cellwise.data.shuffled import Batches, ShuffledLoader
 from cellwise.errors import CellwiseError
 from cellwise.records.schema import View
 from cellwise.recurrent.layer import Recurrent
@@ -81,13 +81,11 @@ class VqaTask(Task):
         return network.recurrent_layers()
 
     def loader(self, split: Split) -> SequentialLoader[Batch]:
-        """Return the batches of a split: train in a new order each epoch, the others from short to long questions."""
+        """Return the batches of a split: train in a new order each epoch, of like length each."""
         task, questions = self.settings.task, self.questions[split]
         if split == "train":
-            return ShuffledLoader(questions, task.batch_size, self.settings.seed)
-        batches = Batches(questions, task.eval_batch_size)
-        batches.order = np.argsort(questions.lengths(), kind="stable")  # so that little is padded; no score changes
-        return SequentialLoader(batches)
+            return BucketedLoader(questions, task.batch_size, self.settings.seed)
+        return by_length(questions, task.eval_batch_size)
 
     def answer(self, network: nn.Module, batch: Batch) -> Tensor:
         """Return the logits of all answers, (batch, answers)."""
