@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cellwise.tasks.contract import Task
     from cellwise.tasks.objective import Objective
 
-TASKS = ("language", "memory", "nowcasting")
+TASKS = ("language", "memory", "nowcasting", "vqa")
 
 
 def read_task(config: Mapping[str, Any]) -> Any:
@@ -93,8 +93,9 @@ def data_sets() -> dict[str, DataSet]:
     """Return every data set that a task declares, by name; imports no torch."""
     from cellwise.tasks.language.sources import OFFICIAL
     from cellwise.tasks.nowcasting.sources import DATA_SETS
+    from cellwise.tasks.vqa.sources import DATA_SETS as OF_VQA
 
-    return {name: text.dataset for name, text in OFFICIAL.items()} | DATA_SETS
+    return {name: text.dataset for name, text in OFFICIAL.items()} | DATA_SETS | OF_VQA
 
 
 def _settings_of(config: Mapping[str, Any]) -> Any:
