@@ -24,6 +24,7 @@ class ShapesQA:
 
     Attributes:
         seed: of everything drawn.
+        images: ``pixels``; or ``objects``, what each object is and where, so that nothing must be learnt about seeing.
         size: height and width of an image in pixels.
         objects_min: fewest objects of an image.
         objects_max: most; each has a colour of its own, of six.
@@ -38,6 +39,7 @@ class ShapesQA:
 
     name: Literal["shapes_qa"] = "shapes_qa"
     seed: int = bounded(0, minimum=0)
+    images: Literal["pixels", "objects"] = "pixels"
     size: int = bounded(32, minimum=24, below=257)
     objects_min: int = bounded(3, minimum=3, below=7)
     objects_max: int = bounded(4, minimum=3, below=7)
@@ -224,9 +226,9 @@ def build_questions(settings: DataSettings, data_dir: str | None = None) -> Mapp
 
 
 def image_shape_of(settings: DataSettings) -> tuple[int, int, int] | None:
-    """Return (channels, height, width) of an image; None for features, whose file alone says what they are."""
+    """Return (channels, height, width) of an image; None for features."""
     if isinstance(settings, ShapesQA):
-        return 3, settings.size, settings.size
+        return (3, settings.size, settings.size) if settings.images == "pixels" else None
     if isinstance(settings, EasyVqa):
         return 3, settings.image_size, settings.image_size
     if isinstance(settings, VqaV2) and settings.features:

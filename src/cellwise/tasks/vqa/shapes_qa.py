@@ -13,8 +13,9 @@ import numpy as np
 from cellwise.tasks.contract import Split
 from cellwise.tasks.vqa.data_settings import ShapesQA
 from cellwise.tasks.vqa.encoded import EncodedQuestions, encode
-from cellwise.tasks.vqa.images import PixelImages
+from cellwise.tasks.vqa.images import Images, PixelImages
 from cellwise.tasks.vqa.questions import Questions
+from cellwise.tasks.vqa.scene_descriptions import SceneDescriptions, described
 from cellwise.tasks.vqa.scenes import draw
 from cellwise.tasks.vqa.shapes_language import Asked, QuestionType, ask
 from cellwise.tasks.vqa.table import QuestionTable
@@ -22,14 +23,15 @@ from cellwise.tasks.vqa.table import QuestionTable
 
 def draw_questions(data: ShapesQA) -> Mapping[Split, Questions]:
     """Return the questions of each split with their images."""
-    tables, images = {}, {}
+    tables: dict[Split, QuestionTable] = {}
+    images: dict[Split, Images] = {}
     for split in get_args(Split):
         asked = asked_of(data, split)
         names = [f"{split}_{number}" for number in range(len(asked))]
-        tables[split] = table_of(asked, names)
-        images[split] = PixelImages(
-            draw([each.scene for each in asked], data.size), {name: row for row, name in enumerate(names)}
-        )
+        tables[split], scenes = table_of(asked, names), [each.scene for each in asked]
+        drawn = PixelImages(draw(scenes, data.size), {name: row for row, name in enumerate(names)})
+        seen = data.images == "pixels"
+        images[split] = drawn if seen else SceneDescriptions(described(scenes, data.objects_max), drawn)
     found: Mapping[Split, EncodedQuestions] = encode(tables, images)
     return found
 
