@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ class MadeUp:
     longest: int = 6
     image_kind: ImageKind = "pixels"
     image_shape: tuple[int, ...] = (3, 16, 16)
-    vocabulary: Vocabulary = Vocabulary(WORDS, ANSWERS)
+    vocabulary: Vocabulary = field(default_factory=lambda: Vocabulary(WORDS, ANSWERS))
     remarks: Sequence[str] = ()
 
     def __post_init__(self) -> None:
@@ -53,7 +53,8 @@ class MadeUp:
         known = self.mode[at] != OUTSIDE
         credit[known, self.mode[at][known]] = 1.0
         credit[at % 5 == 1, 2] = 0.6
-        return Batch(words, lengths, self.images[at], self.mode[at], credit, at)
+        kinds = torch.where((self.mode[at] == 0) | (self.mode[at] == 1), 0, 2)  # of ANSWER_TYPES
+        return Batch(words, lengths, self.images[at], self.mode[at], credit, at, kinds)
 
     def question(self, row: int) -> Question:
         tokens = tuple(WORDS[word] for word in self.words[: int(self.steps[row]), row].tolist())
