@@ -17,7 +17,17 @@ from cellwise.data.shuffled import Rows
 from cellwise.tasks.contract import Split
 from cellwise.tasks.vqa.credit import Credit, credit_of
 from cellwise.tasks.vqa.images import Images
-from cellwise.tasks.vqa.questions import OUTSIDE, PADDING, UNKNOWN, Batch, ImageKind, Question, Vocabulary
+from cellwise.tasks.vqa.questions import (
+    ANSWER_TYPES,
+    OUTSIDE,
+    PADDING,
+    UNKNOWN,
+    UNSCORED,
+    Batch,
+    ImageKind,
+    Question,
+    Vocabulary,
+)
 from cellwise.tasks.vqa.table import QuestionTable, words_of
 from cellwise.tasks.vqa.vocabulary import fit_vocabulary
 
@@ -36,6 +46,7 @@ class EncodedQuestions:
         image_rows: int64 (questions,), the number of each question's image.
         modes: int64 (questions,), the class of the mode answer, or `OUTSIDE`.
         credit: what each answer counts.
+        answer_types: int64 (questions,), places in `ANSWER_TYPES`, or `UNSCORED`.
     """
 
     vocabulary: Vocabulary
@@ -47,6 +58,7 @@ class EncodedQuestions:
     image_rows: npt.NDArray[np.int64]
     modes: npt.NDArray[np.int64]
     credit: Credit
+    answer_types: npt.NDArray[np.int64]
 
     @property
     def image_kind(self) -> ImageKind:
@@ -75,6 +87,7 @@ class EncodedQuestions:
             mode=torch.from_numpy(self.modes[rows]),
             credit=self.credit.dense(rows),
             rows=torch.from_numpy(np.array(rows, dtype=np.int64)),
+            answer_type=torch.from_numpy(self.answer_types[rows]),
         )
 
     def question(self, row: int) -> Question:
@@ -154,6 +167,13 @@ def _encoded(
         image_rows=np.array([images.rows[name] for name in table.images], dtype=np.int64),
         modes=np.array([answer.get(mode, OUTSIDE) for mode in table.modes], dtype=np.int64),
         credit=credit_of(table.answers, vocabulary.answers),
+        answer_types=np.array(
+            [
+                ANSWER_TYPES.index(kind) if given else UNSCORED
+                for kind, given in zip(table.answer_types, table.answers, strict=True)
+            ],
+            dtype=np.int64,
+        ),
     )
     return replace(questions, remarks=(*remarks, *table.remark(split), *_counted(questions, split)))
 
