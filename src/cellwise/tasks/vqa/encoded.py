@@ -18,7 +18,6 @@ from cellwise.tasks.contract import Split
 from cellwise.tasks.vqa.credit import Credit, credit_of
 from cellwise.tasks.vqa.images import Images
 from cellwise.tasks.vqa.questions import (
-    ANSWER_TYPES,
     OUTSIDE,
     PADDING,
     UNKNOWN,
@@ -27,6 +26,7 @@ from cellwise.tasks.vqa.questions import (
     ImageKind,
     Question,
     Vocabulary,
+    place_of_type,
 )
 from cellwise.tasks.vqa.table import QuestionTable, words_of
 from cellwise.tasks.vqa.vocabulary import fit_vocabulary
@@ -169,8 +169,8 @@ def _encoded(
         credit=credit_of(table.answers, vocabulary.answers),
         answer_types=np.array(
             [
-                ANSWER_TYPES.index(kind) if given else UNSCORED
-                for kind, given in zip(table.answer_types, table.answers, strict=True)
+                place_of_type(kind) if answers else UNSCORED
+                for kind, answers in zip(table.answer_types, table.answers, strict=True)
             ],
             dtype=np.int64,
         ),

@@ -27,7 +27,7 @@ UNSCORED = -1
 """The answer type of a question whose answers nobody published: no score counts it."""
 
 ANSWER_TYPES = ("yes/no", "number", "other")
-"""What kinds of answers VQA tells apart; scores are given for each."""
+"""What kinds of answers VQA tells apart; scores are given for each. What data call otherwise counts as the last."""
 
 ImageKind = Literal["pixels", "regions"]
 
@@ -45,7 +45,7 @@ class Question:
             answers nobody published.
         mode: the most frequent answer, or what the data set says that it is (`multiple_choice_answer`).
         question_type: `is the`, `relational`, ...; a floor answers by it.
-        answer_type: one of `ANSWER_TYPES`.
+        answer_type: one of `ANSWER_TYPES`, or another name that the data have.
     """
 
     id: int | str
@@ -56,6 +56,16 @@ class Question:
     mode: str
     question_type: str
     answer_type: str
+
+    @property
+    def scored_as(self) -> int:
+        """The place of its answer type in `ANSWER_TYPES`; `UNSCORED` where nobody published an answer."""
+        return place_of_type(self.answer_type) if self.answers else UNSCORED
+
+
+def place_of_type(answer_type: str) -> int:
+    """Return the place of an answer type in `ANSWER_TYPES`."""
+    return ANSWER_TYPES.index(answer_type if answer_type in ANSWER_TYPES else ANSWER_TYPES[-1])
 
 
 class Batch(NamedTuple):

@@ -21,11 +21,14 @@ from cellwise.records.schema import View
 from cellwise.recurrent.layer import Recurrent
 from cellwise.tasks.contract import Learned, Probed, Split, Task
 from cellwise.tasks.vqa import views
+from cellwise.tasks.vqa.answers import Said, answers_of, said_of
 from cellwise.tasks.vqa.data_settings import build_questions
-from cellwise.tasks.vqa.floors import floors_of
+from cellwise.tasks.vqa.floors import credits_of_floors, floors_of
+from cellwise.tasks.vqa.gates_by_word import gates_by_word
 from cellwise.tasks.vqa.losses import lost
 from cellwise.tasks.vqa.network import JointEmbedding
 from cellwise.tasks.vqa.questions import Batch, Questions
+from cellwise.tasks.vqa.results import results_json
 from cellwise.tasks.vqa.scores import AnswerScores
 from cellwise.tasks.vqa.settings import ACCURACY, VqaSettings
 
@@ -141,5 +144,14 @@ class VqaTask(Task):
         return task
 
     def views(self, network: nn.Module) -> list[View]:
-        """Return accuracy by type and length, what is confused with what, and some answers with their images."""
-        return views.of_test(network, self.answer, self.questions["test"], self.loader("test"))
+        """Return accuracy by type and length, what is taken for what, examples, and which words move the gates."""
+        floors = credits_of_floors(self.questions["train"], self.questions["test"])
+        moved = gates_by_word(network, self.recurrent_layers(network), self.answer, self.questions["test"])
+        return [*views.of_test(self._said(network), self.questions["test"], floors), *moved]
+
+    def results(self, network: nn.Module) -> bytes:
+        """Return the answers to the test questions in VQA's official form."""
+        return results_json(answers_of(self._said(network), self.questions["test"]))
+
+    def _said(self, network: nn.Module) -> Said:
+        return said_of(network, self.answer, self.settings.task.loss, self.loader("test"))
