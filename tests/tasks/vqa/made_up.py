@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ class MadeUp:
     longest: int = 6
     image_kind: ImageKind = "pixels"
     image_shape: tuple[int, ...] = (3, 16, 16)
-    vocabulary: Vocabulary = Vocabulary(WORDS, ANSWERS)
+    vocabulary: Vocabulary = field(default_factory=lambda: Vocabulary(WORDS, ANSWERS))
     remarks: Sequence[str] = ()
 
     def __post_init__(self) -> None:

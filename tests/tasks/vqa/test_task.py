@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,9 @@ import pytest
 import torch
 
 from cellwise.cells.registry import build_cell
+from cellwise.errors import CellwiseError
+from cellwise.sweep.compose import compose_config
+from cellwise.sweep.other_data import with_other_data
 from cellwise.tasks.contract import Split
 from cellwise.tasks.vqa.data_settings import ShapesQA
 from cellwise.tasks.vqa.losses import lost
@@ -16,6 +21,8 @@ from cellwise.tasks.vqa.network_settings import read_network
 from cellwise.tasks.vqa.questions import OUTSIDE
 from cellwise.tasks.vqa.settings import VqaKeys, VqaSettings
 from cellwise.tasks.vqa.task import VqaTask
+from cellwise.training.evaluate import evaluate
+from cellwise.training.train import train
 from tests.tasks.vqa.made_up import MadeUp
 
 
@@ -92,3 +99,55 @@ def test_the_best_possible_accuracy_is_that_of_the_answers_there_are() -> None:
     best = task.questions["test"][np.arange(30)].credit.amax(1).double().mean()
     assert task.optimum() == pytest.approx(100 * float(best))
     assert 0 < task.optimum() < 100
+
+
+SMALL = (
+    *("task=vqa", "cell=gru", "data.train_questions=60", "data.valid_questions=20", "data.test_questions=20"),
+    *("data.words_max=9", "network.hidden_size=4", "network.image_channels=8", "trainer.max_steps=2"),
+    *("trainer.threads=1", "task.batch_size=16"),
+)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("network.sees=image", "probe=full"),
+        ("network.sees=question", "network.question_summary=attention"),
+        ("network.join=product", "network.image_summary=attention", "network.dropout=0.2", "task.loss=soft_target_bce"),
+        ("data.images=objects", "network.num_layers=2", "network.question_summary=states", "probe=full"),
+    ],
+    ids=["image", "question", "paper", "objects"],
+)
+def test_a_run_of_every_network_is_recorded_and_a_cell_is_looked_into_where_there_is_one(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    folder = train(compose_config([*SMALL, *words, f"runs_dir={tmp_path}"])).folder
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["objective"] == "accuracy" and 0 <= summary["value"] <= 100
+    assert summary["throughput"]["unit"] == "questions/s"
+    blind = "network.sees=image" in words
+    assert (summary["parameters"]["recurrent"] == 0) is blind and (summary["flops_per_step"] == 0) is blind
+    assert bool(list((folder / "views").glob("gate_*.json"))) is (not blind and "probe=full" in words)
+
+
+def test_a_budget_for_no_layers_is_refused() -> None:
+    with pytest.raises(CellwiseError) as caught:
+        compose_config([*SMALL, "network.hidden_size=null", "network.sees=image", "budget=params:1k"])
+    assert str(caught.value) == (
+        "budget=params:1000 sizes recurrent layers, and this network has none; type budget=null"
+    )
+
+
+def test_other_questions_are_answered_in_the_runs_vocabulary_and_other_images_are_refused(tmp_path: Path) -> None:
+    config = compose_config([*SMALL, f"runs_dir={tmp_path}"])
+    run = train(config).folder
+    same = evaluate(run, with_other_data(config, []), "test")
+    assert same.value == same.recorded
+    other = evaluate(run, with_other_data(config, ["data.seed=3", "data.train_questions=2"]), "test")
+    assert other.remarks[0] == "20 questions of test" and other.floors.keys() == same.floors.keys()
+    assert other.checksums != same.checksums and set(other.checksums) == {"shapes_qa/test"}
+    with pytest.raises(CellwiseError) as caught:
+        evaluate(run, with_other_data(config, ["data.images=objects"]), "test")
+    assert str(caught.value) == (
+        "images are regions of shape [4, 12], but the run's network is made for pixels of [3, 32, 32]"
+    )

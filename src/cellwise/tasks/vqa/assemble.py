@@ -90,8 +90,8 @@ def assemble(
         refuse_or_skip(bad, bad_questions)
         good[split], images[split] = table.at(kept, bad), found.images
         if not kept:
-            skipped = f"; {len(good[split].bad):,} were skipped, the first: {' '.join(good[split].bad[0])}"
-            raise CellwiseError(f"{split} has no question that can be used{skipped if good[split].bad else ''}")
+            left_out = good[split].remark(split)
+            raise CellwiseError("; ".join([f"{split} has no question that can be used", *left_out]))
     return encode(
         good,
         images,

@@ -46,6 +46,7 @@ class EncodedQuestions:
         image_rows: int64 (questions,), the number of each question's image.
         modes: int64 (questions,), the class of the mode answer, or `OUTSIDE`.
         credit: what each answer counts.
+        of_all: those of the remarks that are of all the data.
         answer_types: int64 (questions,), places in `ANSWER_TYPES`, or `UNSCORED`.
     """
 
@@ -58,6 +59,7 @@ class EncodedQuestions:
     image_rows: npt.NDArray[np.int64]
     modes: npt.NDArray[np.int64]
     credit: Credit
+    of_all: Sequence[str]
     answer_types: npt.NDArray[np.int64]
 
     @property
@@ -150,6 +152,11 @@ def encode(
     return {split: _encoded(vocabulary, tables[split], images[split], split, remarks) for split in get_args(Split)}
 
 
+def in_vocabulary(questions: EncodedQuestions, vocabulary: Vocabulary, split: Split) -> EncodedQuestions:
+    """Return questions as numbers of another vocabulary: as a network sees them that was trained on other data."""
+    return _encoded(vocabulary, questions.table, questions.images, split, questions.of_all)
+
+
 def _encoded(
     vocabulary: Vocabulary, table: QuestionTable, images: Images, split: Split, remarks: Sequence[str]
 ) -> EncodedQuestions:
@@ -167,6 +174,7 @@ def _encoded(
         image_rows=np.array([images.rows[name] for name in table.images], dtype=np.int64),
         modes=np.array([answer.get(mode, OUTSIDE) for mode in table.modes], dtype=np.int64),
         credit=credit_of(table.answers, vocabulary.answers),
+        of_all=remarks,
         answer_types=np.array(
             [
                 place_of_type(kind) if answers else UNSCORED

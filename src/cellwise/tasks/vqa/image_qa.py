@@ -36,6 +36,7 @@ from cellwise.tasks.vqa.files import cache_folder, named_files, require_planned
 from cellwise.tasks.vqa.image_files import ImageFiles, by_name
 from cellwise.tasks.vqa.nlvr import read_nlvr
 from cellwise.tasks.vqa.pictures import find_pictures
+from cellwise.tasks.vqa.questions import ANSWER_TYPES
 from cellwise.tasks.vqa.table import Bad, QuestionTable, answer_type_of, mode_of, question_type_of, words_of
 
 SEVERAL = "|"
@@ -200,6 +201,8 @@ class _Row:
             return "names no image"
         if not words_of(self.one("question")):
             return "has no words in its question"
+        if self.one("answer_type") not in ("", *ANSWER_TYPES):
+            return f"has answer_type {self.one('answer_type')!r}; allowed: {', '.join(ANSWER_TYPES)}"
         return "" if self.answers() else "has no answer"
 
     def add_to(self, table: QuestionTable) -> None:

@@ -4,8 +4,8 @@
     image -> regions -> summary (guided by q) -> v
     q, v  -> join -> head -> logits
 
-or, with `image_summary=joined`, q with each region by itself, and the greatest over regions, as Perez et al. 2018, arXiv
-1709.07871, pool what their FiLM blocks find.
+or, with `image_summary=joined`, q with each region by itself, and the greatest over regions, as Perez et al. 2018,
+arXiv 1709.07871, pool what their FiLM blocks find.
 
 Source: Antol et al., ICCV 2015, arXiv 1505.00468, section 4.2, "deeper LSTM Q + norm I". Theirs is two layers of
 `cell=lstm`, `embedding_tanh=true`, `question_summary=states`, features of one region and `image_unit_length=true`,

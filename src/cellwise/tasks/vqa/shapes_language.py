@@ -33,7 +33,7 @@ from cellwise.tasks.vqa.scenes import COLOURS, RADIUS, REACH, SHAPES, Places, Sc
 
 QuestionType = Literal["non_relational", "relational", "compositional"]
 AnswerType = Literal["yes/no", "number", "other"]
-Kind = Literal["shape", "colour", "side", "count", "shape_of_other", "side_of_other", "count_alike"]
+Kind = Literal["exists", "shape", "colour", "side", "count", "shape_of_other", "side_of_other", "count_alike"]
 
 HEAD_WORDS = 5
 """Words of a compositional question that decide its answer: the first ones."""
@@ -42,7 +42,7 @@ PLURALS = ("circles", "squares", "triangles", "crosses")
 SIDES = ("left of", "right of", "above", "below")
 
 _NAMES = tuple(COLOURS)
-_NON_RELATIONAL: tuple[Kind, ...] = ("shape", "colour", "side", "count")
+_NON_RELATIONAL: tuple[Kind, ...] = ("exists", "shape", "colour", "side", "count")
 _RELATIONAL: tuple[Kind, ...] = ("shape_of_other", "side_of_other", "count_alike")
 _MOST = 3  # the greatest answer that is a number
 _APART = 2 * REACH * RADIUS  # centres of two objects: they do not touch
@@ -101,7 +101,7 @@ def ask(rng: np.random.Generator, question_type: QuestionType, objects: tuple[in
 
 
 def _answer_type(kind: Kind) -> AnswerType:
-    if kind in ("side", "side_of_other"):
+    if kind in ("exists", "side", "side_of_other"):
         return "yes/no"
     return "number" if kind in ("count", "count_alike") else "other"
 
@@ -110,12 +110,14 @@ def _phrase(kind: Kind, first: str, second: str, *, short: bool) -> str:
     if short:
         of_centre = f"{second} centre" if second.endswith("of") else f"{second} the centre"
         return {
+            "exists": f"is there a {first} one",
             "shape": f"shape of the {first} one",
             "colour": f"colour of the {first} one",
             "side": f"is {first} {of_centre}",
             "count": f"how many {first} are there",
         }[kind]
     return {
+        "exists": f"is there any {first} one",
         "shape": f"what shape is the {first} one",
         "colour": f"what colour is the {first} one",
         "side": f"is the {first} one {second} the centre",
@@ -153,6 +155,15 @@ def _case(rng: np.random.Generator, kind: Kind, objects: int) -> _Case:
     colours = tuple(int(k) for k in rng.permutation(len(COLOURS))[:objects])
     shapes = [int(k) for k in rng.integers(len(SHAPES), size=objects)]
     return _DRAWN[kind](rng, colours, shapes)
+
+
+def _exists(rng: np.random.Generator, colours: tuple[int, ...], shapes: list[int]) -> _Case:
+    yes = bool(rng.integers(2))
+    missing = sorted(set(range(len(COLOURS))) - set(colours))
+    # All six colours may be there: then the first object takes the place of none, and the answer is yes.
+    colour = colours[0] if yes or not missing else missing[rng.integers(len(missing))]
+    scene = Scene(colours, tuple(shapes), arranged(rng, len(shapes)))
+    return _Case("exists", scene, _NAMES[colour], "", "yes" if colour in colours else "no")
 
 
 def _shape(rng: np.random.Generator, colours: tuple[int, ...], shapes: list[int]) -> _Case:
@@ -218,6 +229,7 @@ def _count_alike(rng: np.random.Generator, colours: tuple[int, ...], shapes: lis
 
 
 _DRAWN: Mapping[Kind, Callable[[np.random.Generator, tuple[int, ...], list[int]], _Case]] = {
+    "exists": _exists,
     "shape": _shape,
     "colour": _colour,
     "side": _side,

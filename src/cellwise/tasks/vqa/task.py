@@ -23,6 +23,7 @@ from cellwise.tasks.contract import Learned, Probed, Split, Task
 from cellwise.tasks.vqa import views
 from cellwise.tasks.vqa.answers import Said, answers_of, said_of
 from cellwise.tasks.vqa.data_settings import build_questions
+from cellwise.tasks.vqa.encoded import EncodedQuestions, in_vocabulary
 from cellwise.tasks.vqa.floors import credits_of_floors, floors_of
 from cellwise.tasks.vqa.gates_by_word import gates_by_word
 from cellwise.tasks.vqa.losses import lost
@@ -130,15 +131,15 @@ class VqaTask(Task):
         Raises:
             CellwiseError: questions that are missing, or with images that the network can't take.
         """
-        own = self.questions["train"]
-        other = build_questions(settings.data, settings.data_dir, own.vocabulary)[split]
+        own, other = self.questions["train"], build_questions(settings.data, settings.data_dir)[split]
         if (other.image_kind, tuple(other.image_shape)) != (own.image_kind, tuple(own.image_shape)):
             raise CellwiseError(
                 f"images are {other.image_kind} of shape {list(other.image_shape)}, but the run's network is made for "
                 f"{own.image_kind} of {list(own.image_shape)}"
             )
-        changed = dataclasses.replace(self.settings, data=settings.data, task=settings.task)
-        task = VqaTask(changed, {**self.questions, "test": other})
+        assert isinstance(other, EncodedQuestions)
+        other = in_vocabulary(other, own.vocabulary, split)
+        task = VqaTask(dataclasses.replace(self.settings, data=settings.data), {**self.questions, "test": other})
         task.checksums = {f"{settings.data.name}/{split}": other.sha256()}
         task.remarks = (f"{len(other):,} questions of {split}", *other.remarks)
         return task

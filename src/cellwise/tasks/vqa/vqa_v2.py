@@ -23,6 +23,7 @@ from cellwise.tasks.vqa.features import open_features
 from cellwise.tasks.vqa.files import cache_folder, named_files, require_planned
 from cellwise.tasks.vqa.image_files import ImageFiles, by_number
 from cellwise.tasks.vqa.pictures import find_pictures
+from cellwise.tasks.vqa.questions import ANSWER_TYPES
 from cellwise.tasks.vqa.sources import OFFICIAL_QUESTIONS
 from cellwise.tasks.vqa.table import (
     Bad,
@@ -180,6 +181,8 @@ def _wrong_annotation(record: Any) -> str:
         return f"has no list of answers {named}"
     if not all(isinstance(each, dict) and isinstance(each.get("answer"), str) for each in answers):
         return f"has an answer without its text {named}"
+    if record.get("answer_type", ANSWER_TYPES[0]) not in ANSWER_TYPES:
+        return f"has answer_type {record['answer_type']!r} {named}; allowed: {', '.join(ANSWER_TYPES)}"
     return ""
 
 
