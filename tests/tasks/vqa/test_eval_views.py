@@ -102,7 +102,7 @@ class Reader(nn.Module):
 
 def read(network: nn.Module, batch: Batch) -> Tensor:
     assert isinstance(network, Reader)
-    outputs, _ = network.recurrent(network.embedding(batch.words), None, batch.lengths)
+    outputs: Tensor = network.recurrent(network.embedding(batch.words), None, batch.lengths)[0]
     return outputs[0]
 
 

@@ -36,7 +36,7 @@ def write(path: Path, value: Any) -> Path:
 
 
 def test_answers_come_back_as_they_were_written(tmp_path: Path) -> None:
-    answers = {3: "état", 1: 'a "b"\n', "x": ""}
+    answers: dict[int | str, str] = {3: "état", 1: 'a "b"\n', "x": ""}
     path = tmp_path / "answers.json"
     path.write_bytes(results_json(answers))
     assert read_results(path) == answers
