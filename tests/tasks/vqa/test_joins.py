@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import get_args
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from torch import nn
 
 from cellwise.tasks.vqa.joins import JOINS, Join, joined_size
 from cellwise.tasks.vqa.network_settings import JoinName
+
+Floats = npt.NDArray[np.float64]
 
 QUESTION, IMAGE, SIZE = 5, 7, 4
 
@@ -21,7 +25,7 @@ def joined(name: JoinName) -> tuple[Join, torch.Tensor, torch.Tensor]:
     return join, torch.randn(3, QUESTION, dtype=torch.float64), torch.randn(3, IMAGE, dtype=torch.float64)
 
 
-def mapped(module: nn.Module, x: torch.Tensor) -> np.ndarray:  # type: ignore[type-arg]
+def mapped(module: nn.Module, x: torch.Tensor) -> Floats:
     weights = {key: value.detach().numpy() for key, value in module.state_dict().items()}
     if "weight" in weights:  # of film: no function follows
         return np.asarray(x.numpy() @ weights["weight"].T + weights["bias"])
@@ -35,13 +39,14 @@ def mapped(module: nn.Module, x: torch.Tensor) -> np.ndarray:  # type: ignore[ty
 def test_a_join_is_its_formula_in_float64(name: JoinName) -> None:
     join, q, v = joined(name)
     left, right = mapped(join.sides["question"], q), mapped(join.sides["image"], v)
-    expected = {
+    formulas: dict[JoinName, Callable[[], Floats]] = {
         "product": lambda: left * right,
         "gated": lambda: left * right,
         "sum": lambda: left + right,
         "concatenation": lambda: np.concatenate([left, right], axis=1),
         "film": lambda: np.maximum((1 + left[:, :SIZE]) * right + left[:, -SIZE:], 0),
-    }[name]()
+    }
+    expected = formulas[name]()
     found = join({"image": v, "question": q}).detach().numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-15)
     assert found.shape[1] == joined_size(name, SIZE, 2)

@@ -53,7 +53,12 @@ def count(*modules: nn.Module) -> int:
 def test_padding_changes_nothing_and_a_row_alone_is_the_row_in_its_batch(
     question: QuestionSummary, image: ImageSummary, kind: ImageKind
 ) -> None:
-    changes = {"question_summary": question, "image_summary": image, "bidirectional": True, "num_layers": 2}
+    changes: dict[str, Any] = {
+        "question_summary": question,
+        "image_summary": image,
+        "bidirectional": True,
+        "num_layers": 2,
+    }
     net, batch = network(kind=kind, **changes).eval(), batch_of(kind)
     found = net(batch.words, batch.lengths, batch.images)
     # What stands behind a question's end may be anything.
@@ -94,7 +99,7 @@ def test_a_side_that_is_hidden_changes_nothing_and_has_no_parameters(sees: str, 
     kept = {"images": batch.images.flip(0), "words": batch.words.flip(1)}
     seen = batch._replace(**{name: value for name, value in kept.items() if name != blind_to})
     assert not torch.equal(net(seen.words, batch.lengths, seen.images), found)
-    found.sum().backward()  # type: ignore[no-untyped-call]
+    found.sum().backward()
     assert all(parameter.grad is not None for parameter in net.parameters())
     assert bool(net.recurrent_layers()) is (sees == "question")
 
@@ -123,7 +128,8 @@ def test_an_images_features_are_the_same_in_training_and_beside_any_other() -> N
     assert net.image is not None and net.image.grid is not None
     cells = net.image.grid(batch.images)
     assert cells.shape == (3 * 3, len(ROWS), 6)  # 9 x 12 pixels, halved twice
-    torch.testing.assert_close(net.eval().image.grid(batch.images[:1]), cells[:, :1])  # type: ignore[union-attr]
+    net.eval()
+    torch.testing.assert_close(net.image.grid(batch.images[:1]), cells[:, :1])
 
 
 @pytest.mark.parametrize("changes", [{}, {"num_layers": 3, "bidirectional": True}, {"sees": "question"}])

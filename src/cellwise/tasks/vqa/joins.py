@@ -84,7 +84,7 @@ def _scale_and_shift(features: int, size: int) -> nn.Module:
 
 
 def _concatenated(question: Tensor, image: Tensor) -> Tensor:
-    return torch.cat(torch.broadcast_tensors(question, image), dim=-1)
+    return torch.cat([question.expand(*image.shape[:-1], -1), image], dim=-1)
 
 
 def _modulated(question: Tensor, image: Tensor) -> Tensor:
@@ -148,7 +148,8 @@ class Join(nn.Module):
 
         An image may be its regions, (regions, batch, features); then each is joined, (regions, batch, `joined_size`).
         """
-        mapped = {name: side(self.dropout(vectors[name])) for name, side in self.sides.items()}
+        mapped: dict[str, Tensor] = {name: side(self.dropout(vectors[name])) for name, side in self.sides.items()}
         if len(mapped) == 1:
             return next(iter(mapped.values()))
-        return self._both(mapped["question"], mapped["image"])
+        joined: Tensor = self._both(mapped["question"], mapped["image"])
+        return joined
