@@ -119,13 +119,15 @@ def hidden_size_for(budget: Budget, cell: Cell, shapes: Callable[[int], Sequence
         shapes: the recurrent layers of a network for a hidden size (their input may follow it).
 
     Raises:
-        CellwiseError: the smallest hidden size costs more than the budget and its tolerance.
+        CellwiseError: no layers, or the smallest hidden size costs more than the budget and its tolerance.
     """
 
     def cost(hidden_size: int) -> int:
         return budget.cost(cell, shapes(hidden_size), hidden_size)
 
     here = shapes(1)
+    if not here:
+        raise CellwiseError(f"budget={budget} sizes recurrent layers, and this network has none; type budget=null")
     unit = math.lcm(*(shape.multiple for shape in here))
     if cost(unit) > budget.amount * (1 + TOLERANCE):
         what = "one unit costs" if unit == 1 else f"{unit} units (the hidden size must be a multiple of it) cost"

@@ -22,6 +22,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Data sets: list, fetch, verify.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+score_app = typer.Typer(help="Files of answers, scored as a task's official judge does.", no_args_is_help=True)
+app.add_typer(score_app, name="score")
 
 Overrides = Annotated[list[str] | None, typer.Argument(help="key=value, as in conf/; for example cell=gru seed=1")]
 Run = Annotated[Path, typer.Argument(help="A finished run's folder, runs/<study>/<cell>-<8 hex>/seed-<n>.")]
@@ -217,36 +219,71 @@ def evaluate(
     ] = None,
     split: Annotated[Literal["test", "valid", "train"], typer.Option("--split", help="Of these data.")] = "test",
     out: Annotated[Path | None, typer.Option("--out", help="A JSON file to write, too.")] = None,
+    answers: Annotated[
+        Path | None, typer.Option("--answers", help="VQA: a file of its answers in the official form to write, too.")
+    ] = None,
 ) -> None:
     """Score a run's selected weights on other data; its vocabulary stays, and so does its record."""
-    import dataclasses
-
     from cellwise.records.plain import as_json, to_plain
     from cellwise.sweep.other_data import with_other_data
     from cellwise.training.evaluate import evaluate as score
     from cellwise.training.trained import read_config
 
-    found = score(run, with_other_data(read_config(run), overrides or []), split)
+    found = score(run, with_other_data(read_config(run), overrides or []), split, answers=answers is not None)
     for line in found.lines():
         print(line)
     if out is not None:
-        _write(out, as_json(to_plain(dataclasses.asdict(found))))
+        _write(out, as_json({key: to_plain(value) for key, value in vars(found).items() if key != "answers"}))
+    if answers is not None and found.answers is not None:
+        _write(answers, found.answers, "--answers")
 
 
 @app.command()
 def predict(
     run: Run,
-    source: Annotated[Path, typer.Option("--input", help="Nowcasting: a folder of radar files; the newest count.")],
-    lead: Annotated[str, typer.Option("--lead", help="Nowcasting: how far, for example 60min or 1h.")],
-    out: Annotated[Path, typer.Option("--out", help="Nowcasting: a NetCDF file to write; a PNG comes beside it.")],
+    source: Annotated[
+        Path | None, typer.Option("--input", help="Nowcasting: a folder of radar files; the newest count.")
+    ] = None,
+    lead: Annotated[str | None, typer.Option("--lead", help="Nowcasting: how far, for example 60min or 1h.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Nowcasting: a NetCDF file to write; a PNG comes beside it.")
+    ] = None,
+    image: Annotated[Path | None, typer.Option("--image", help="VQA: the picture.")] = None,
+    question: Annotated[str | None, typer.Option("--question", help="VQA: what to ask of it.")] = None,
 ) -> None:
-    """Use a trained run on input of your own: of nowcasting, a forecast from the newest frames of a folder."""
-    from cellwise.tasks import predictor_of
+    """Use a trained run on input of your own: a forecast from the newest radar frames; answers about a picture."""
+    from cellwise.tasks import predict as predict_with
     from cellwise.training.trained import read_config
 
-    config = read_config(run)
-    for line in predictor_of(config)(run, config, source, lead, out):
+    given = {"--input": source, "--lead": lead, "--out": out, "--image": image, "--question": question}
+    for line in predict_with(run, read_config(run), given):
         print(line)
+
+
+@score_app.command("vqa")
+def score_vqa(
+    results: Annotated[Path, typer.Option("--results", help='A JSON list of {"question_id": ..., "answer": ...}.')],
+    annotations: Annotated[Path, typer.Option("--annotations", help="The official annotations, plain or gzipped.")],
+    questions: Annotated[
+        Path | None, typer.Option("--questions", help="The official questions, to check that both are of the same.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="A JSON file to write, too: each question's accuracy among it.")
+    ] = None,
+) -> None:
+    """Score answers of any program as the official script of VQA does, to the last digit."""
+    from cellwise.records.plain import as_json
+    from cellwise.tasks.vqa.evaluation import judge, read_annotations, require_same_questions
+    from cellwise.tasks.vqa.results import read_results
+
+    annotated = read_annotations(annotations)
+    if questions is not None:
+        require_same_questions(annotated, questions)
+    judged = judge(read_results(results), annotated)
+    for line in judged.lines():
+        print(line)
+    if out is not None:
+        _write(out, as_json(judged.to_plain()))
 
 
 @app.command()
@@ -305,12 +342,12 @@ def data_list() -> None:
     from cellwise.tasks import data_sets
 
     folder = data_folder(None)
-    for name in ("sentences", "moving_digits", "synthetic_rain"):
-        print(f"{name:14} embedded, generated from a seed; nothing to fetch")
+    for name in ("sentences", "moving_digits", "synthetic_rain", "shapes_qa"):
+        print(f"{name:24} embedded, generated from a seed; nothing to fetch")
     print(f"data folder: {folder}")
     for name, dataset in data_sets().items():
         here = "present" if is_present(dataset, folder) else f"absent, `cellwise data get {name}`"
-        print(f"{name:14} {dataset.description}; licence: {dataset.licence}; {here}")
+        print(f"{name:24} {dataset.description}; licence: {dataset.licence}; {here}")
 
 
 @data_app.command("get")
@@ -331,8 +368,10 @@ def data_check(name: str, data_dir: str | None = None) -> None:
     from cellwise.data.get import check as verify
     from cellwise.data.get import data_folder
 
-    verify(_dataset(name), data_folder(data_dir))
-    print(f"{name}: every file is there and unaltered")
+    dataset = _dataset(name)
+    verify(dataset, data_folder(data_dir))
+    known = all(file.sha256 for file in dataset.files)
+    print(f"{name}: every file is there and " + ("unaltered" if known else "readable; nobody publishes its checksum"))
 
 
 def _dataset(name: str) -> Any:
@@ -350,13 +389,13 @@ def _launcher_words(jobs: int | None, timeout_minutes: float | None) -> list[str
     return [f"{key}={value}" for key, value in given.items() if value is not None]
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes, option: str = "--out") -> None:
     from cellwise.files import write_atomically
 
     try:
         write_atomically(path, content)
     except OSError as error:
-        raise CellwiseError(f"can't write {path}: {error.strerror}; give another file with --out") from error
+        raise CellwiseError(f"can't write {path}: {error.strerror}; give another file with {option}") from error
     print(f"written: {path}")
 
 

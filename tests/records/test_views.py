@@ -1,4 +1,4 @@
-"""The six kinds of views: what they refuse, and the files that later versions must still read."""
+"""The seven kinds of views: what they refuse, and the files that later versions must still read."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from cellwise.records.schema import (
     Curves,
     Distribution,
     Filmstrip,
+    Gallery,
     Heatmap,
     Series,
     Table,
@@ -66,6 +67,12 @@ def examples() -> dict[str, View]:
             frames,
             roles=("given", "measured"),
             levels=(0.5, 2.0),
+        ),
+        "gallery": Gallery(
+            *("gallery", "T", "Why?", value, ("What is <i>it</i>?", "And now?"), ("red", "")),
+            (("red", "blue"), ("two", "none")),
+            np.array([[0.75, 0.25], [0.5, np.nan]]),
+            np.arange(36, dtype=np.uint8).reshape(2, 2, 3, 3),
         ),
         "table": Table(
             "table",
@@ -157,6 +164,15 @@ def test_shapes_that_disagree_are_refused() -> None:
         Table("t", "", "", (Column("a"),), ((1, 2),))
     with pytest.raises(ValueError, match="2 weights for 1 token"):
         Text("t", "", "", axis, ("one",), np.zeros(2))
+    asked: Any = examples()["gallery"]
+    for changes, reason in (
+        ({"right": ("red",)}, "2 captions, but 1 right answers"),
+        ({"answers": (("red",), ("two",))}, "each example has 2 values"),
+        ({"images": np.zeros((2, 2, 3, 3))}, "images are float64"),
+        ({"images": np.zeros((1, 2, 3, 3), np.uint8)}, r"expected uint8 \(2"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            dataclasses.replace(asked, **changes)
     for words in (np.array(["a", "b", "c"]), np.array([1j, 2j, 3j]), np.zeros(3, "datetime64[s]")):
         with pytest.raises(ValueError, match=r"y holds .*, expected numbers$"):
             Series("s", x, words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,9 +12,21 @@ import plotly.graph_objects as go
 import pytest
 from scipy import stats
 
-from cellwise.records.schema import Axis, Column, Curves, Distribution, Filmstrip, Heatmap, Series, Table, Text, View
+from cellwise.records.schema import (
+    Axis,
+    Column,
+    Curves,
+    Distribution,
+    Filmstrip,
+    Gallery,
+    Heatmap,
+    Series,
+    Table,
+    Text,
+    View,
+)
 from cellwise.report.overlay import Panel, draw_view
-from cellwise.report.theme import CHOSEN, styles
+from cellwise.report.theme import BLUE, CHOSEN, faded, styles
 from cellwise.report.traces import MOST_POINTS
 
 STYLE = styles({name: name for name in ("lstm", "gru", "rnn", "<b>x")})
@@ -264,6 +277,33 @@ def test_the_strongest_word_has_the_strongest_background() -> None:
         "rgba(213,94,0,0.375)",
         "rgba(0,114,178,0.75)",
     ]
+
+
+def test_an_example_is_one_card_with_what_each_cell_says_of_it() -> None:
+    images = np.zeros((2, 4, 4, 3), np.uint8)
+    images[1] = 255
+    asked, value = ("what colour ?", "what colour ?"), Axis("probability")
+    lstm = Gallery(
+        "g", "T", "Why?", value, asked, ("red", "blue"), (("red",), ("red",)), np.array([[0.8], [0.4]]), images
+    )
+    gru = dataclasses.replace(lstm, answers=(("red",), ("blue",)), values=np.array([[0.2], [np.nan]]))
+    other = dataclasses.replace(lstm, captions=("what colour ?", "how many ?"), right=("red", "2"), images=None)
+    panel = draw({"lstm": [(1, lstm)], "gru": [(1, gru)], "rnn": [(4, other)]})
+    assert [(card.caption, card.right, list(card.said)) for card in panel.cards] == [
+        ("what colour ?", "red", ["lstm", "gru"]),
+        ("what colour ?", "blue", ["lstm", "gru"]),
+        ("what colour ?", "red", ["rnn"]),  # without its picture it is not known to be the same
+        ("how many ?", "2", ["rnn"]),
+    ]
+    first, second, *unseen = panel.cards
+    assert first.picture.startswith("data:image/png;base64,") and first.picture != second.picture
+    assert [card.picture for card in unseen] == ["", ""]
+    (right,), (wrong,) = first.said["lstm"], second.said["lstm"]
+    assert (right.answer, right.value, right.right, wrong.right) == ("red", "0.800", True, False)
+    assert right.colour == faded(BLUE, 0.5) and wrong.colour == faded(BLUE, 0.25)
+    (unknown,) = second.said["gru"]
+    assert (unknown.right, unknown.colour) == (True, faded(BLUE, 0.0))
+    assert "seed 1, 4" in panel.note
 
 
 def test_a_cells_name_is_text_and_not_a_tag() -> None:

@@ -28,6 +28,10 @@ SMALL = {
         *("task=nowcasting", "data.size=16", "data.in_steps=3", "data.lead_steps=2", "data.valid_sequences=5"),
         *("network.hidden_size=4", "network.patch_size=4"),
     ),
+    "vqa": (
+        *("task=vqa", "data.train_questions=40", "data.valid_questions=30", "data.test_questions=3"),
+        *("data.words_max=12", "network.hidden_size=4", "network.image_channels=8"),
+    ),
 }
 
 
@@ -68,8 +72,12 @@ def test_a_rows_loss_is_its_own_and_that_of_the_last_prediction(name: str) -> No
     task, network, loss = losses(name)
     batch = task.probed().batch
     assert loss.shape == (batch[0].shape[1],)
-    first = {"language": batch[1][..., :1], "memory": batch[1][:1], "nowcasting": batch[1][:, :1]}[name]
-    alone = task.last_loss(network, (batch[0][:, :1], first))
+    if name == "vqa":
+        first = type(batch)(batch[0][:, :1], *(part[:1] for part in batch[1:]))
+    else:
+        targets = {"language": batch[1][..., :1], "memory": batch[1][:1], "nowcasting": batch[1][:, :1]}[name]
+        first = batch[0][:, :1], targets
+    alone = task.last_loss(network, first)
     torch.testing.assert_close(alone, loss[:1])
 
 

@@ -25,6 +25,10 @@ SMALL = {  # an epoch's last batch is smaller than the others, or has targets th
         *("task=nowcasting", "task.batch_size=12", "data.train_sequences=29", "data.size=16"),
         *("data.in_steps=2", "data.lead_steps=2"),
     ),
+    "vqa": (
+        *("task=vqa", "task.batch_size=12", "data.train_questions=29", "data.valid_questions=1"),
+        *("data.test_questions=1", "data.words_max=12", "network.image_channels=8"),
+    ),
 }
 
 
@@ -38,7 +42,7 @@ class Taught(NamedTuple):
 
 def learned(task: Task, network: nn.Module, batch: Any, state: Any) -> Taught:
     exact = [part.double() if part.is_floating_point() else part for part in batch]
-    found = task.learn(network, exact, state)
+    found = task.learn(network, batch._make(exact) if hasattr(batch, "_make") else exact, state)
     gradients = torch.autograd.grad(found.loss, list(network.parameters()))
     return Taught(found, found.examples if found.weight is None else found.weight, gradients)
 

@@ -72,6 +72,7 @@ PARTS: dict[str, Part] = {
     "images": Part("convolutional cells against the usual module", quick=True),
     "steps": Part("cost against the number of steps; seconds of compilation", quick=True),
     "memory": Part("peak memory of a training step"),
+    "questions": Part("questions a second of visual question answering: loader and training"),
     "replicas": Part("several seeds at once", quick=True),
 }
 

@@ -84,9 +84,8 @@ class ShuffledLoader(SequentialLoader[Batch_co]):
         # A generator, as the parent's: an iterator that is made and dropped uses up nothing. An epoch is counted when
         # the next one begins, for Lightning stops at the last batch and never asks for the end.
         self._epoch += self._ended()
-        length = len(self.items.examples)
-        first = self._epoch * length if self._endless else 0
-        self.items.order = first + order_of_epoch(self._seed, self._epoch, length)
+        first = self._epoch * len(self.items.examples) if self._endless else 0
+        self.items.order = first + self._order(self._epoch)
         yield from super().__iter__()
 
     def state_dict(self) -> dict[str, int]:
@@ -101,6 +100,10 @@ class ShuffledLoader(SequentialLoader[Batch_co]):
         """
         super().load_state_dict(state)
         self._epoch = state["epoch"]
+
+    def _order(self, epoch: int) -> Rows:
+        """Return the order of an epoch, a permutation that depends on it and on the seed alone."""
+        return order_of_epoch(self._seed, epoch, len(self.items.examples))
 
     def _ended(self) -> bool:
         """Whether the epoch's last batch was handed out."""

@@ -54,6 +54,8 @@ def gradients(loss: Tensor, insides: Sequence[Insides]) -> Measured:
     """
     keys = [(one, state) for one in insides for state in one.states]
     nodes = [node for one, state in keys for node in one.states[state]]
+    if not nodes:  # a network without recurrent layers
+        return {}
     every = torch.autograd.grad(loss.sum(), nodes, retain_graph=True, allow_unused=True)
     flat = iter(_norm(gradient, node) for gradient, node in zip(every, nodes, strict=True))
     found = {}

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from cellwise.errors import CellwiseError
+from cellwise.records.axes import Axis
+from cellwise.records.gallery import Gallery
 from cellwise.records.plain import from_plain, to_plain
 from cellwise.records.view_files import load_view, save_view
 from cellwise.records.views import (
     KINDS,
-    Axis,
     Column,
     Curves,
     Distribution,
@@ -36,6 +37,7 @@ __all__ = [
     "Curves",
     "Distribution",
     "Filmstrip",
+    "Gallery",
     "Git",
     "Heatmap",
     "Parameters",

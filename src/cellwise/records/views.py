@@ -1,4 +1,4 @@
-"""Views: the named pieces of evidence that a run stores to be looked at; six kinds, one dataclass each.
+"""Views: the named pieces of evidence that a run stores to be looked at; seven kinds, one dataclass each.
 
 The report and the loggers draw any view of any task from its kind alone; how it lies on disk says
 ``cellwise.records.view_files``. ``about`` says whether it shows what was learnt of the task or the inside of the cell.
@@ -10,32 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-Scale: TypeAlias = Literal["linear", "log", "category"]
+from cellwise.records.axes import About, Array, Axis, as_array, of_numbers
+from cellwise.records.gallery import Gallery
+
 Role: TypeAlias = Literal["measured", "optimum", "floor"]
-About: TypeAlias = Literal["task", "cell"]
 Marks: TypeAlias = Literal["lines", "dots"]
 FilmRole: TypeAlias = Literal["given", "measured", "difference"]
-Array: TypeAlias = npt.NDArray[Any]
-_NUMBERS, _WORDS = "biuf", "USO"  # as numpy names the kinds of arrays
-
-
-@dataclass(frozen=True)
-class Axis:
-    """What an axis measures: the quantity's name, its unit ("" if it has none) and how it is laid out.
-
-    ``least`` and ``most`` say where the quantity ends, as a probability does, so that no interval is drawn beyond.
-    """
-
-    name: str
-    unit: str = ""
-    scale: Scale = "linear"
-    least: float | None = None
-    most: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +39,7 @@ class Series:
 
     def __post_init__(self) -> None:
         for field in ("x", "y", "low", "high"):
-            _as_array(self, field, 1, words=field == "x")
+            as_array(self, field, 1, words=field == "x")
         for field in ("y", "low", "high"):
             found = getattr(self, field)
             if found is not None and found.shape != self.x.shape:
@@ -92,7 +76,7 @@ class Distribution:
     redistributable: bool = True
 
     def __post_init__(self) -> None:
-        samples = {g: _of_numbers(np.asarray(values), f"samples of {g!r}") for g, values in self.samples.items()}
+        samples = {g: of_numbers(np.asarray(values), f"samples of {g!r}") for g, values in self.samples.items()}
         for group, values in samples.items():
             if values.ndim != 1:
                 raise ValueError(f"samples of {group!r} have {values.ndim} dimensions, expected 1")
@@ -121,7 +105,7 @@ class Heatmap:
 
     def __post_init__(self) -> None:
         for field, dimensions in (("x_values", 1), ("y_values", 1), ("values", 2)):
-            _as_array(self, field, dimensions, words=dimensions == 1)
+            as_array(self, field, dimensions, words=dimensions == 1)
         expected = (len(self.y_values), len(self.x_values))
         if self.values.shape != expected:
             raise ValueError(f"values have shape {self.values.shape}, the axes say {expected}")
@@ -152,8 +136,8 @@ class Filmstrip:
     redistributable: bool = True
 
     def __post_init__(self) -> None:
-        _as_array(self, "times", 1, words=True)
-        _as_array(self, "frames", 4)
+        as_array(self, "times", 1, words=True)
+        as_array(self, "frames", 4)
         expected = (len(self.rows), len(self.times))
         if self.frames.shape[:2] != expected:
             raise ValueError(f"frames have shape {self.frames.shape}, rows and times say {expected}")
@@ -207,17 +191,18 @@ class Text:
     redistributable: bool = True
 
     def __post_init__(self) -> None:
-        _as_array(self, "weights", 1)
+        as_array(self, "weights", 1)
         if len(self.weights) != len(self.tokens):
             raise ValueError(f"{len(self.weights)} weights for {len(self.tokens)} tokens")
 
 
-View: TypeAlias = Curves | Distribution | Heatmap | Filmstrip | Table | Text
+View: TypeAlias = Curves | Distribution | Heatmap | Filmstrip | Gallery | Table | Text
 KINDS: dict[str, type[View]] = {
     "curves": Curves,
     "distribution": Distribution,
     "heatmap": Heatmap,
     "filmstrip": Filmstrip,
+    "gallery": Gallery,
     "table": Table,
     "text": Text,
 }
@@ -226,21 +211,3 @@ KINDS: dict[str, type[View]] = {
 def kind_of(view: View) -> str:
     """Return the name of a view's kind: ``"curves"``, ``"table"``, ..."""
     return type(view).__name__.lower()
-
-
-def _as_array(view: object, field: str, dimensions: int, *, words: bool = False) -> None:
-    """Replace a field by its array of numbers, or of words where these may stand for places; lists are welcome."""
-    value = getattr(view, field)
-    if value is None:
-        return
-    array = _of_numbers(np.asarray(value), field, words=words)
-    if array.ndim != dimensions:
-        raise ValueError(f"{field} has {array.ndim} dimensions, expected {dimensions}")
-    object.__setattr__(view, field, array)
-
-
-def _of_numbers(array: Array, name: str, *, words: bool = False) -> Array:
-    allowed = _NUMBERS + _WORDS if words else _NUMBERS
-    if array.dtype.kind not in allowed:
-        raise ValueError(f"{name} holds {array.dtype}, expected numbers{' or words' if words else ''}")
-    return array

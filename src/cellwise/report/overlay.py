@@ -15,7 +15,8 @@ import numpy as np
 
 from cellwise.compare.numbers import short
 from cellwise.compare.statistics import t_interval
-from cellwise.records.schema import Axis, Curves, Distribution, Series, Table, Text, View, kind_of
+from cellwise.records.schema import Axis, Curves, Distribution, Gallery, Series, Table, Text, View, kind_of
+from cellwise.report.cards import Card, cards
 from cellwise.report.fields import draw_filmstrip, draw_heatmap
 from cellwise.report.theme import BLUE, DASHES, SYMBOLS, VERMILLION, Style, faded, literal
 from cellwise.report.traces import (
@@ -37,17 +38,18 @@ from cellwise.report.traces import (
 MOST_DOTS = 60
 BINS = 40
 # Kinds of which an average makes no sense.
-OF_ONE_SEED = ("heatmap", "filmstrip", "text")
+OF_ONE_SEED = ("heatmap", "filmstrip", "gallery", "text")
 
 ByCell: TypeAlias = Mapping[str, Sequence[tuple[int, View]]]
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One piece of evidence as it is shown: a figure, a table (heading, rows) or coloured texts by cell.
+    """One piece of evidence as it is shown: a figure, a table (heading, rows), coloured texts by cell, or cards.
 
     A figure may have several ``variants`` by name, of which the reader picks one. A text is its label and its
-    tokens, each with background colour and weight. ``note`` explains what is averaged.
+    tokens, each with background colour and weight. A card is an example with what each cell says of it. ``note``
+    explains what is averaged.
     """
 
     title: str
@@ -56,6 +58,7 @@ class Panel:
     heading: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     texts: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = ()
+    cards: tuple[Card, ...] = ()
     note: str = ""
 
 
@@ -72,6 +75,7 @@ def draw_view(views: ByCell, style: Mapping[str, Style]) -> Panel:
         "distribution": _distribution,
         "heatmap": lambda v, s: _first_seed(v, draw_heatmap),
         "filmstrip": lambda v, s: _first_seed(v, draw_filmstrip),
+        "gallery": _gallery,
         "table": _table,
         "text": _text,
     }
@@ -262,6 +266,14 @@ def _average(values: tuple[Any, ...]) -> str:
     if any(isinstance(value, str) for value in values) or len(set(values)) == 1:
         return values[0] if isinstance(values[0], str) else short(values[0])
     return short(float(np.mean([float(value) for value in values])))
+
+
+def _gallery(views: Mapping[str, Sequence[tuple[int, Gallery]]], style: Mapping[str, Style]) -> Panel:
+    view = next(iter(views.values()))[0][1]
+    found = cards({label: found[0][1] for label, found in views.items()})
+    unit = f" ({view.value.unit})" if view.value.unit else ""
+    note = f"Beside each answer: {view.value.name}{unit}; bold: the right one. {_seed_note(views)}"
+    return Panel(view.title, view.question, cards=found, note=note)
 
 
 def _text(views: Mapping[str, Sequence[tuple[int, Text]]], style: Mapping[str, Style]) -> Panel:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from cellwise.compare.groups import Group
 from cellwise.compare.table import Comparison
-from cellwise.records.views import Scale
+from cellwise.records.axes import Scale
 from cellwise.report.theme import Style, styles
 
 _WIDE = 8

@@ -11,11 +11,13 @@ from cellwise.budget import Shape
 from cellwise.errors import CellwiseError, unknown
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cellwise.data.get import DataSet
     from cellwise.tasks.contract import Task
     from cellwise.tasks.objective import Objective
 
-TASKS = ("language", "memory", "nowcasting")
+TASKS = ("language", "memory", "nowcasting", "vqa")
 
 
 def read_task(config: Mapping[str, Any]) -> Any:
@@ -92,26 +94,41 @@ def build_task(name: str, settings: Any) -> Task:
     return task
 
 
-def predictor_of(config: Mapping[str, Any]) -> Any:
-    """Return what `cellwise predict` does with runs of a configuration's task.
+def predict(run: Path, config: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """Use a finished run on the user's own input; return what to tell the user.
+
+    Args:
+        run: its folder.
+        config: its own.
+        given: values of `cellwise predict` by option (`--image`), None where one was not given. A task's `predict` has
+            those that it takes in `OPTIONS`, in the order of its arguments.
 
     Raises:
-        CellwiseError: unknown task, or one whose runs predict nothing yet.
+        CellwiseError: unknown task, or one whose runs predict nothing yet; an option of another task, or one that is
+            missing; and what the task says of the input.
     """
     name = config["task"].get("name")
     _settings_of(config)
     if importlib.util.find_spec(f"cellwise.tasks.{name}.predict") is None:
         able = [each for each in TASKS if importlib.util.find_spec(f"cellwise.tasks.{each}.predict")]
         raise CellwiseError(f"cellwise predict can't use a run of task={name} yet; it can of: {', '.join(able)}")
-    return importlib.import_module(f"cellwise.tasks.{name}.predict").predict
+    module = importlib.import_module(f"cellwise.tasks.{name}.predict")
+    beyond = [option for option, value in given.items() if value is not None and option not in module.OPTIONS]
+    missing = [option for option in module.OPTIONS if given.get(option) is None]
+    if beyond or missing:
+        said = f"{' and '.join(missing)} must be given" if missing else f"{' and '.join(beyond)} means nothing here"
+        raise CellwiseError(f"{said}; of a run of task={name}, cellwise predict takes {', '.join(module.OPTIONS)}")
+    lines: list[str] = module.predict(run, config, *(given[option] for option in module.OPTIONS))
+    return lines
 
 
 def data_sets() -> dict[str, DataSet]:
     """Return every data set that a task declares, by name; imports no torch."""
     from cellwise.tasks.language.sources import OFFICIAL
     from cellwise.tasks.nowcasting.sources import DATA_SETS
+    from cellwise.tasks.vqa.sources import DATA_SETS as OF_VQA
 
-    return {name: text.dataset for name, text in OFFICIAL.items()} | DATA_SETS
+    return {name: text.dataset for name, text in OFFICIAL.items()} | DATA_SETS | OF_VQA
 
 
 def _settings_of(config: Mapping[str, Any]) -> Any:

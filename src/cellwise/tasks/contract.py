@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from cellwise.cells.contract import Cell
 from cellwise.data.loader import SequentialLoader
+from cellwise.errors import CellwiseError
 from cellwise.records.schema import View
 from cellwise.recurrent.layer import ConvRecurrent, Recurrent
 from cellwise.tasks.objective import Objective
@@ -124,6 +125,14 @@ class Task(ABC):
     @abstractmethod
     def views(self, network: nn.Module) -> list[View]:
         """Return the evidence to look at, made from the trained network and the test split."""
+
+    def results(self, network: nn.Module) -> bytes:
+        """Return the trained network's answers to the test split, as the file that the task's official judge takes.
+
+        Raises:
+            CellwiseError: a task that has no such file.
+        """
+        raise CellwiseError(f"task={self.name} has no official file of answers; task=vqa has one")
 
     def probed(self) -> Probed:
         """Return what probes look at; some rows are enough, and few are cheap. The first batch of validation."""

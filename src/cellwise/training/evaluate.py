@@ -43,6 +43,7 @@ class Evaluation:
         floors: trivial answers' value of the objective on the same examples.
         optimum: the best possible value, where it is known.
         recorded: what the run's record says of its own test split.
+        answers: the file that the task's official judge takes, where it was asked for.
     """
 
     run: str
@@ -61,6 +62,7 @@ class Evaluation:
     floors: Mapping[str, float]
     optimum: float | None
     recorded: float
+    answers: bytes | None = None
 
     def lines(self) -> list[str]:
         """Return what to tell the user."""
@@ -76,16 +78,18 @@ class Evaluation:
         ]
 
 
-def evaluate(folder: Path, config: Mapping[str, Any], split: Split = "test") -> Evaluation:
+def evaluate(folder: Path, config: Mapping[str, Any], split: Split = "test", *, answers: bool = False) -> Evaluation:
     """Score a finished run's selected weights; its record stays as it is.
 
     Args:
         folder: of the run.
         config: the run's own, but for the data and sizes of evaluation.
         split: of these data.
+        answers: whether to keep what the network says of each example, for the task's official judge.
 
     Raises:
-        CellwiseError: as `load_trained`; data that are missing, altered or that the run can't take.
+        CellwiseError: as `load_trained`; answers of a task that has no official judge; data that are missing, altered
+            or that the run can't take.
     """
     own, network = load_trained(folder)
     settings = _here(read(config))
@@ -119,6 +123,7 @@ def evaluate(folder: Path, config: Mapping[str, Any], split: Split = "test") -> 
         floors=task.floors(),
         optimum=task.optimum(),
         recorded=summary.value,
+        answers=task.results(network.eval()) if answers else None,
     )
 
 

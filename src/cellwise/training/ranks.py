@@ -56,7 +56,7 @@ class Ranks:
         parts = [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in learning]
         flat = torch.cat([*parts, parts[0].new_ones(1)]) * weight
         dist.all_reduce(flat)
-        flat = flat[:-1] / flat[-1]
+        flat = flat[:-1] / torch.where(flat[-1] > 0, flat[-1], 1.0)  # no rank may have anything to learn from
         for parameter, gradient in zip(learning, torch.split(flat, [p.numel() for p in learning]), strict=True):
             parameter.grad = gradient.view_as(parameter)
 

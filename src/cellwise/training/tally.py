@@ -37,7 +37,7 @@ class Tally:
         all_ranks = gathered((self.examples, {name: float(total) for name, total in self._sums.items()}, self._counts))
         row: Row = {
             f"train_{name}": sum(sums[name] for _, sums, _ in all_ranks)
-            / sum(counts[name] for _, _, counts in all_ranks)
+            / max(sum(counts[name] for _, _, counts in all_ranks), 1)  # of nothing: 0
             for name in self._sums
         }
         self.examples, self._sums, self._counts = 0, {}, {}

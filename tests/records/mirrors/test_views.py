@@ -18,7 +18,7 @@ from cellwise.records.mirrors.attach import attach
 from cellwise.records.mirrors.contract import Mirrored
 from cellwise.records.mirrors.settings import read_loggers
 from cellwise.records.mirrors.words import axes, caption
-from cellwise.records.schema import Axis, Column, Curves, RunInfo, Series, Summary, Table, Text, View
+from cellwise.records.schema import Axis, Column, Curves, Gallery, RunInfo, Series, Summary, Table, Text, View
 from cellwise.records.writer import RunWriter
 from cellwise.tasks.objective import Objective
 from tests.records.mirrors.leet import mirrored, of_type, offline_run
@@ -31,6 +31,10 @@ ODD: tuple[View, ...] = (
         about="cell",
     ),
     Table("mixed", "Mixed", "?", (Column("what|is"), Column("time", "ms")), ((BAD, 1.0), ("x|y", "word"))),
+    Gallery(
+        *("asked", BAD, "?", Axis("probability"), (BAD, "x|y"), ("red", ""), (("red", BAD), ("two", "one"))),
+        *(np.array([[0.75, 0.25], [0.5, np.nan]]), np.full((2, 4, 6, 3), 200, np.uint8)),
+    ),
     Text("marked", BAD, "?", Axis("weight"), (BAD, "a|b"), np.array([1.0, np.nan])),
 )
 
@@ -74,7 +78,14 @@ def test_every_kind_is_media_of_wandbs_own(written: tuple[Path, dict[str, View]]
         **{"task/film": "video-file", "task/film_table": "table-file", "task/examples": "table-file"},
         **{"task/tokens": "html-file", "task/marked": "html-file", "task/mixed": "table-file"},
         **{"cell/odd": "plotly-file", "cell/odd_table": "table-file", "views": "table-file"},
+        "task/asked": "table-file",
     }
+    asked = json.loads((files / row["task/asked.path"]).read_text())
+    assert asked["columns"] == ["picture", "asked", "right", "probability"]
+    assert [each[1:] for each in asked["data"]] == [
+        [BAD, "red", f"red 0.75, {BAD} 0.25"],
+        ["x|y", "", "two 0.5, one nan"],
+    ]
     with Image.open(files / row["task/units.path"]) as image:
         image.verify()
         assert image.format == "PNG"
@@ -118,6 +129,9 @@ def test_wandb_is_given_no_markup_of_a_run_and_keeps_all_files_in_its_folder(
     ]
     assert staged
     assert all(path.is_file() and path.is_relative_to(folder) for path in staged)  # W&B's default is the user's home
+    contents = [path.read_bytes() for path in staged]
+    pictures = [Image.open(io.BytesIO(content)).size for content in contents if content[:4] == b"\x89PNG"]
+    assert (6, 4) in pictures  # of the gallery: its table on the server has them, while its local file has words
 
 
 @pytest.mark.parametrize("written", ["tensorboard"], indirect=True)
@@ -132,7 +146,7 @@ def test_every_kind_is_something_that_tensorboard_shows(written: tuple[Path, dic
     assert shown == {
         **{"task/by_distance": "images", "task/units": "images", "task/film": "images", "cell/odd": "images"},
         **{"task/gate/test": "histograms", "task/examples": "text", "task/mixed": "text"},
-        **{"task/tokens": "text", "task/marked": "text"},
+        **{"task/tokens": "text", "task/marked": "text", "task/asked": "text", "task/asked/pictures": "images"},
     }
 
     def content(tag: str) -> Any:

@@ -92,6 +92,11 @@ def as_png(picture: Image.Image) -> bytes:
     return content.getvalue()
 
 
+def pixels_as_png(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """Return colours, uint8 (height, width, 3), as a PNG file's content."""
+    return as_png(Image.fromarray(pixels))
+
+
 def _scales(view: Filmstrip) -> dict[bool, Scale]:
     """One scale for the differences among the rows (True), and one for all others (False), where there are any."""
     found: dict[bool, Scale] = {}

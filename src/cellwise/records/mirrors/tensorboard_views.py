@@ -1,7 +1,8 @@
 """Views as TensorBoard shows them: each by its kind alone, its title, question and axes in the description.
 
 Curves and heat maps are images, a film strip is an image that moves (GIF), a distribution one histogram for each group,
-tables and texts are Markdown, of which nothing that a run says can break out.
+tables and texts are Markdown, of which nothing that a run says can break out; a gallery is Markdown with its pictures
+beside it, in the same order.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from tensorboard.util.tensor_util import make_tensor_proto
 
 from cellwise.records.mirrors.line_picture import draw_curves
 from cellwise.records.mirrors.pictures import as_gif, as_png, draw_film, draw_heatmap
-from cellwise.records.mirrors.words import caption, key_of, number, with_unit
-from cellwise.records.schema import Curves, Distribution, Filmstrip, Heatmap, Table, Text, View, kind_of
+from cellwise.records.mirrors.words import caption, key_of, number, valued, with_unit
+from cellwise.records.schema import Curves, Distribution, Filmstrip, Gallery, Heatmap, Table, Text, View, kind_of
 
 _BINS = 30
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>])")
@@ -72,6 +73,16 @@ def _distribution(key: str, view: Distribution) -> list[Summary]:
     return found
 
 
+def _gallery(key: str, view: Gallery) -> list[Summary]:
+    said = [valued(*each) for each in zip(view.answers, view.values.tolist(), strict=True)]
+    rows = list(zip(view.captions, view.right, said, strict=True))
+    found = [_markdown_table(key, view, ["asked", "right", with_unit(view.value)], rows)]
+    if view.images is not None and len(view.images):
+        pictures = [Image.fromarray(image) for image in view.images]
+        found.append(_image(f"{key}/pictures", [as_png(picture) for picture in pictures], pictures[0], view))
+    return found
+
+
 def _table(key: str, view: Table) -> list[Summary]:
     return [_markdown_table(key, view, [with_unit(column) for column in view.columns], view.rows)]
 
@@ -108,6 +119,7 @@ _SUMMARIES: Mapping[str, Callable[[str, Any], list[Summary]]] = {
     "distribution": _distribution,
     "heatmap": _heatmap,
     "filmstrip": _filmstrip,
+    "gallery": _gallery,
     "table": _table,
     "text": _text,
 }

@@ -6,6 +6,7 @@
 | distribution | a Plotly chart | a W&B histogram for each group |
 | heatmap | an image | |
 | filmstrip | a film (GIF), one frame for each time | its images as a table, one row for each time |
+| gallery | a table, one row for each example with its picture | |
 | table | a table | |
 | text | HTML, each token on its weight's colour | |
 """
@@ -22,8 +23,8 @@ import wandb
 
 from cellwise.records.mirrors.pictures import as_gif, draw_film, draw_heatmap, film_images
 from cellwise.records.mirrors.plots import plot_curves, plot_distribution
-from cellwise.records.mirrors.words import axes, caption, key_of, number, with_unit
-from cellwise.records.schema import Curves, Distribution, Filmstrip, Heatmap, Table, Text, View, kind_of
+from cellwise.records.mirrors.words import axes, caption, key_of, number, valued, with_unit
+from cellwise.records.schema import Curves, Distribution, Filmstrip, Gallery, Heatmap, Table, Text, View, kind_of
 
 _BINS = 64
 _STRONGEST = 0.75  # opacity of the background of the token with the largest weight
@@ -80,6 +81,13 @@ def _filmstrip(key: str, view: Filmstrip) -> dict[str, Any]:
     return {key: film, f"{key}_table": _table([with_unit(view.time), *view.rows], rows)}
 
 
+def _gallery(key: str, view: Gallery) -> dict[str, Any]:
+    pictures = [] if view.images is None else [("picture", [wandb.Image(image) for image in view.images])]
+    said = [valued(*each) for each in zip(view.answers, view.values.tolist(), strict=True)]
+    columns = dict([*pictures, ("asked", view.captions), ("right", view.right), (with_unit(view.value), said)])
+    return {key: _table(list(columns), [list(row) for row in zip(*columns.values(), strict=True)])}
+
+
 def _rows(key: str, view: Table) -> dict[str, Any]:
     return {key: _table([with_unit(column) for column in view.columns], [list(row) for row in view.rows])}
 
@@ -119,6 +127,7 @@ _MEDIA: Mapping[str, Callable[[str, Any], dict[str, Any]]] = {
     "distribution": _distribution,
     "heatmap": _heatmap,
     "filmstrip": _filmstrip,
+    "gallery": _gallery,
     "table": _rows,
     "text": _text,
 }

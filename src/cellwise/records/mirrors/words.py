@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cellwise.records.schema import Axis, Column, Curves, Filmstrip, Heatmap, Table, View
@@ -43,3 +44,8 @@ def number(value: Any) -> str:
         return f"{float(value):.4g}"
     except (TypeError, ValueError):
         return str(value)
+
+
+def valued(answers: Sequence[str], values: Iterable[float]) -> str:
+    """Return answers with what each is worth, in one line: `red 0.91, blue 0.05`."""
+    return ", ".join(f"{answer} {number(value)}" for answer, value in zip(answers, values, strict=True))

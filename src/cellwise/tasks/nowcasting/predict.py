@@ -26,6 +26,9 @@ from cellwise.tasks.nowcasting.settings import NowcastingSettings, frame_size
 from cellwise.tasks.nowcasting.views import RAIN_LEVELS_MM_H
 from cellwise.training.trained import load_network, read_settings
 
+OPTIONS = ("--input", "--lead", "--out")
+"""What `cellwise predict` must be given for a run of this task, in the order of `predict`'s arguments."""
+
 _MOST_SHOWN = 6  # lead times in the picture
 
 

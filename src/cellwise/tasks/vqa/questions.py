@@ -23,6 +23,12 @@ UNKNOWN = 1
 OUTSIDE = -1
 """The class of a mode answer that is not in the vocabulary: no network can be right, and the loss leaves it out."""
 
+UNSCORED = -1
+"""The answer type of a question whose answers nobody published: no score counts it."""
+
+ANSWER_TYPES = ("yes/no", "number", "other")
+"""What kinds of answers VQA tells apart; scores are given for each. What data call otherwise counts as the last."""
+
 ImageKind = Literal["pixels", "regions"]
 
 
@@ -39,7 +45,7 @@ class Question:
             answers nobody published.
         mode: the most frequent answer, or what the data set says that it is (`multiple_choice_answer`).
         question_type: `is the`, `relational`, ...; a floor answers by it.
-        answer_type: `yes/no`, `number`, `other`.
+        answer_type: one of `ANSWER_TYPES`, or another name that the data have.
     """
 
     id: int | str
@@ -50,6 +56,16 @@ class Question:
     mode: str
     question_type: str
     answer_type: str
+
+    @property
+    def scored_as(self) -> int:
+        """The place of its answer type in `ANSWER_TYPES`; `UNSCORED` where nobody published an answer."""
+        return place_of_type(self.answer_type) if self.answers else UNSCORED
+
+
+def place_of_type(answer_type: str) -> int:
+    """Return the place of an answer type in `ANSWER_TYPES`."""
+    return ANSWER_TYPES.index(answer_type if answer_type in ANSWER_TYPES else ANSWER_TYPES[-1])
 
 
 class Batch(NamedTuple):
@@ -63,6 +79,7 @@ class Batch(NamedTuple):
         mode: int64 (batch,), the class of the mode answer, or `OUTSIDE`.
         credit: float32 (batch, answers), how much each answer of the vocabulary counts, 0 to 1.
         rows: int64 (batch,), of the split.
+        answer_type: int64 (batch,), its place in `ANSWER_TYPES`, or `UNSCORED`.
     """
 
     words: Tensor
@@ -71,6 +88,7 @@ class Batch(NamedTuple):
     mode: Tensor
     credit: Tensor
     rows: Tensor
+    answer_type: Tensor
 
 
 @dataclass(frozen=True)
