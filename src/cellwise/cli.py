@@ -340,11 +340,11 @@ def data_list() -> None:
 
     folder = data_folder(None)
     for name in ("sentences", "moving_digits", "synthetic_rain", "shapes_qa"):
-        print(f"{name:14} embedded, generated from a seed; nothing to fetch")
+        print(f"{name:24} embedded, generated from a seed; nothing to fetch")
     print(f"data folder: {folder}")
     for name, dataset in data_sets().items():
         here = "present" if is_present(dataset, folder) else f"absent, `cellwise data get {name}`"
-        print(f"{name:14} {dataset.description}; licence: {dataset.licence}; {here}")
+        print(f"{name:24} {dataset.description}; licence: {dataset.licence}; {here}")
 
 
 @data_app.command("get")

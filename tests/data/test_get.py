@@ -222,6 +222,22 @@ def test_an_address_may_be_the_file_itself(tmp_path: Path, publisher: Publisher,
     assert (tmp_path / "one/one.txt").read_bytes() == TEST
 
 
+def test_a_file_without_a_known_checksum_is_fetched_once_and_read_as_it_is(
+    tmp_path: Path, publisher: Publisher
+) -> None:
+    publisher.served["/pets.zip"] = zip_of(MEMBERS)
+    corpus = corpus_at(f"{publisher.address}/pets.zip")
+    unknown = replace(corpus, files=tuple(replace(file, sha256="") for file in corpus.files))
+    for _ in range(2):
+        fetch(unknown, tmp_path)
+    assert publisher.requests == ["/pets.zip"]
+    assert read_bytes(unknown, unknown.files[0], tmp_path) == TRAIN
+    (tmp_path / "pets/train.txt").unlink()
+    (tmp_path / "pets/train.txt.gz").write_bytes(gzip.compress(TRAIN)[:-4])
+    with pytest.raises(CellwiseError, match="expected sha256 unknown, found none"):
+        check(unknown, tmp_path)
+
+
 def test_fetching_what_is_there_and_verified_downloads_nothing(tmp_path: Path, publisher: Publisher) -> None:
     publisher.served["/pets.tgz"] = tar_of(MEMBERS)
     dataset = corpus_at(publisher.address + "/pets.tgz")

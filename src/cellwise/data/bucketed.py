@@ -17,7 +17,7 @@ from cellwise.data.shuffled import Batches, Examples, Rows, ShuffledLoader, orde
 Batch_co = TypeVar("Batch_co", covariant=True)
 
 POOL_BATCHES = 50
-"""Batches that are sorted together. Of lengths 5 to 40 in batches of 64, less than 1 % is then padding."""
+"""Batches that are sorted together. Of lengths 5 to 40 in batches of 64, 3 % is then padding; 58 % is, unsorted."""
 
 
 class Measured(Examples[Batch_co], Protocol[Batch_co]):

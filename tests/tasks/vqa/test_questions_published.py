@@ -15,6 +15,8 @@ from cellwise.tasks.contract import Split
 from cellwise.tasks.vqa.data_settings import EasyVqa, VqaV2, build_questions, pin_data, read_data
 from cellwise.tasks.vqa.easy_vqa import TAR
 from cellwise.tasks.vqa.encoded import EncodedQuestions
+from cellwise.tasks.vqa.image_files import ImageFiles, by_name
+from cellwise.tasks.vqa.nlvr import read_nlvr
 from cellwise.tasks.vqa.questions import Questions
 from cellwise.tasks.vqa.sources import DATA_SETS
 
@@ -72,18 +74,18 @@ def test_daquar_has_its_counts(tmp_path: Path) -> None:
 
 
 @here
-def test_nlvr_has_its_counts(tmp_path: Path) -> None:
-    given = {"name": "image_qa", "format": "nlvr", "path": "nlvr/nlvr_dev_test_hidden_perm0.tar.gz"}
-    given |= {"train": ["dev"], "valid": ["hidden"], "image_size": 8, "image_width": 32, "cache_dir": str(tmp_path)}
-    questions = built(given)
-    assert {split: len(each) for split, each in questions.items()} == {"train": 989, "valid": 985, "test": 990}
-    true = sum(questions["test"].question(row).mode == "true" for row in range(990))
-    assert true == 556
+def test_nlvr_has_its_counts() -> None:
+    path = Path(os.environ["CELLWISE_DATA"], "nlvr", "nlvr_dev_test_hidden_perm0.tar.gz")
+    tables = read_nlvr(path, {"dev": "train", "hidden": "valid", "test": "test"})
+    assert {split: len(each) for split, each in tables.items()} == {"train": 989, "valid": 985, "test": 990}
+    assert [each.modes.count("true") for each in tables.values()] == [547, 546, 556]
+    find = by_name(ImageFiles(path).names())
+    assert all(find(image) for each in tables.values() for image in each.images)
 
 
 @here
 def test_the_part_of_vqa_v2_is_read_with_its_few_images(tmp_path: Path) -> None:
-    parts = ("train", "valid", "test")
+    parts: tuple[Split, ...] = ("train", "valid", "test")
     given: dict[str, Any] = {"name": "vqa_v2", "images": "vqa-v2-subset/images", "cache_dir": str(tmp_path)}
     for split in parts:
         for kind in ("questions", "annotations"):
