@@ -248,6 +248,7 @@ def test_every_command_but_train_and_check_imports_no_torch(make_study: Callable
         ["study"],
         ["report", "made_up"],
         ["data", "list"],
+        ["score", "vqa", "--results", "r.json", "--annotations", "a.json"],
         ["train", "cell=lstmm"],
         ["train", "seed=1,2"],
     ]

@@ -299,7 +299,7 @@ def test_an_example_is_one_card_with_what_each_cell_says_of_it() -> None:
     assert first.picture.startswith("data:image/png;base64,") and first.picture != second.picture
     assert [card.picture for card in unseen] == ["", ""]
     (right,), (wrong,) = first.said["lstm"], second.said["lstm"]
-    assert (right.answer, right.value, right.right, wrong.right) == ("red", "0.80", True, False)
+    assert (right.answer, right.value, right.right, wrong.right) == ("red", "0.800", True, False)
     assert right.colour == faded(BLUE, 0.5) and wrong.colour == faded(BLUE, 0.25)
     (unknown,) = second.said["gru"]
     assert (unknown.right, unknown.colour) == (True, faded(BLUE, 0.0))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from cellwise.compare.numbers import short
 from cellwise.records.schema import Gallery
 from cellwise.report.theme import BLUE, faded
 
@@ -45,8 +45,9 @@ class Card:
 
 def cards(views: Mapping[str, Gallery]) -> tuple[Card, ...]:
     """Return the examples of all labels; what several of them were asked is one card."""
-    values = np.concatenate([view.values.ravel() for view in views.values()])
+    values = np.concatenate([view.values.ravel() for view in views.values()]).astype(float)
     largest = float(np.max(values, where=np.isfinite(values), initial=0.0)) or 1.0
+    digits = max(0, 2 - math.floor(math.log10(largest)))  # the same of all, so that they stand one below the other
     found: dict[tuple[str, str, bytes, int], Card] = {}
     for label, view in views.items():
         asked: Counter[tuple[str, str, bytes]] = Counter()
@@ -56,14 +57,14 @@ def cards(views: Mapping[str, Gallery]) -> tuple[Card, ...]:
             key = (*same, asked[same])
             if key not in found:
                 found[key] = Card(_picture(view, number), caption, right)
-            found[key].said[label] = _said(view, number, largest)
+            found[key].said[label] = _said(view, number, largest, digits)
     return tuple(found.values())
 
 
-def _said(view: Gallery, number: int, largest: float) -> tuple[Said, ...]:
+def _said(view: Gallery, number: int, largest: float, digits: int) -> tuple[Said, ...]:
     each = zip(view.answers[number], view.values[number].tolist(), strict=True)
     right = view.right[number]
-    return tuple(Said(said, short(worth, 2), _shade(worth / largest), said == right) for said, worth in each)
+    return tuple(Said(said, f"{worth:.{digits}f}", _shade(worth / largest), said == right) for said, worth in each)
 
 
 def _shade(share: float) -> str:

@@ -157,7 +157,9 @@ def test_a_run_of_other_data_or_another_task_is_refused(
     language = train(tiny()).folder
     with pytest.raises(SystemExit):
         main(["predict", str(language), "--input", "x", "--lead", "5min", "--out", "y.nc"])
-    assert "cellwise predict can't use a run of task=language yet; it can of: nowcasting" in capsys.readouterr().err
+    assert (
+        "cellwise predict can't use a run of task=language yet; it can of: nowcasting, vqa" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.slow

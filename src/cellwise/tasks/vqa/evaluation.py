@@ -74,7 +74,7 @@ def read_annotations(path: Path) -> list[Annotation]:
         CellwiseError: a file that can't be read or is of another form; a question that stands twice or without answers.
     """
     found = [
-        _annotation(each, f"{path}: annotation {place}") for place, each in enumerate(_listed(path, "annotations"))
+        _annotation(each, f"{path}: annotation {place}") for place, each in enumerate(_listed(path, "annotations"), 1)
     ]
     require_once((each.question for each in found), f"{path}: annotated twice")
     if not found:

@@ -8,6 +8,7 @@ that reads backward, the word before is the one after.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,21 +45,24 @@ def gates_by_word(
     rows = np.unique(np.linspace(0, len(questions) - 1, _MOST_QUESTIONS).round().astype(np.int64))
     rows = rows[np.argsort(questions.lengths()[rows], kind="stable")]  # so that little is padded
     vocabulary = questions.vocabulary
-    counts = np.zeros(len(vocabulary.words))
+    counts: dict[str, _Floats] = {}  # by layer and direction: which word is a question's first depends on it
     sums: dict[str, dict[str, _Floats]] = {}
     for start in range(0, len(rows), _AT_ONCE):
         batch = on_device(questions[rows[start : start + _AT_ONCE]], device)
         _, found = look(layers, lambda batch=batch: answer(network, batch))  # type: ignore[misc]
-        for number, one in enumerate(found):
+        for one in found:
             words = _words_in_time(batch, turned=one.turned)[1:][one.valid[1:]].cpu().numpy()
-            if number == 0:
-                counts += np.bincount(words, minlength=len(counts))
-            of_gate = sums.setdefault(one.key, {})
+            _add(counts, one.key, np.bincount(words, minlength=len(vocabulary.words)))
             for gate, moved in _moved(one).items():
-                of_gate.setdefault(gate, np.zeros(len(counts)))
-                of_gate[gate] += np.bincount(words, moved, minlength=len(counts))
+                of_gate = np.bincount(words, moved, minlength=len(vocabulary.words))
+                _add(sums.setdefault(one.key, {}), gate, of_gate)
     named = places(layers)
-    return [_view(of_gate, counts, vocabulary, named[key]) for key, of_gate in sums.items() if _shown(counts).size]
+    each = [_view(sums[key], counts[key], vocabulary, named[key]) for key in sums if _shown(counts[key]).size]
+    return sorted(each, key=lambda view: view.name)
+
+
+def _add(totals: dict[str, _Floats], name: str, more: npt.NDArray[Any]) -> None:
+    totals[name] = totals.get(name, np.zeros(len(more))) + more
 
 
 def _moved(one: Insides) -> dict[str, _Floats]:

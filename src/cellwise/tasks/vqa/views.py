@@ -60,11 +60,11 @@ def examples(said: Said, questions: Questions, asked: Sequence[Question]) -> Gal
         title="Some test questions, and the most probable answers",
         question="Is what each cell gets wrong at least near?"
         + (" Right is here what most people said." if several else ""),
-        value=Axis("probability", least=0.0, most=1.0),
+        value=Axis("probability", "%", least=0.0, most=100.0),
         captions=tuple(asked[row].text for row in rows),
         right=tuple(asked[row].mode if asked[row].answers else "" for row in rows),
         answers=tuple(tuple(classes[best] for best in said.best[row].tolist()) for row in rows),
-        values=said.probability[rows],
+        values=100 * said.probability[rows],
         images=np.stack(shown) if shown and len(shown) == len(rows) else None,
     )
 
