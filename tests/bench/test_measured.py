@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from cellwise.bench import compared, layers, registry, timing
+from cellwise.bench import compared, layers, questions, registry, timing
 from cellwise.bench.agreement import agreement, largest
 from cellwise.bench.compared import products
 from cellwise.bench.parts import PARTS, Setting, chosen
@@ -190,3 +190,14 @@ def test_peak_memory_is_that_of_the_buffers_that_a_layer_keeps() -> None:
         assert not isinstance(peak, str)
         assert peak.output == 4 * 16 * 400 * 64
         assert takes < peak.beyond + peak.output < 2 * takes
+
+
+def test_questions_a_second_are_measured_of_pixels_and_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(questions, "_ROUNDS", 1)
+    monkeypatch.setattr(questions, "_CELLS", ("rnn",))
+    monkeypatch.setattr(questions, "_BATCHES", 1)
+    monkeypatch.setattr(questions, "_RUN", (*questions._RUN[:-1], "data.train_questions=64"))
+    rows = [row for found in questions.measure(Setting()) for row in found.findings]
+    names = [f"shapes_qa, {images}: {what}" for images in ("pixels", "objects") for what in ("loader", "training, rnn")]
+    assert [row.what for row in rows] == names
+    assert all(row.value > 0 and row.unit == "questions/s" for row in rows)

@@ -22,7 +22,7 @@ from cellwise.tasks.vqa.questions import ImageKind
 
 
 class Grid(nn.Module):
-    """The cells of a grid of convolution features, of images (batch, channels, height, width).
+    """The cells of a grid of convolution features, of images (batch, channels, height, width) in [0, 1].
 
     Args:
         in_channels: of the images.
@@ -36,13 +36,17 @@ class Grid(nn.Module):
         self.coordinates = coordinates
         blocks: list[nn.Module] = []
         for before, after in zip((in_channels + 2 * coordinates, *channels), channels, strict=False):
-            blocks.append(nn.Conv2d(before, after, 3, stride=2, padding=1))
+            convolution = nn.Conv2d(before, after, 3, stride=2, padding=1)
+            # He et al. 2015, arXiv 1502.01852: torch's own start leaves little of an image after three rectifiers.
+            nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+            blocks.append(convolution)
             blocks += [nn.GroupNorm(groups, after)] if groups is not None else []
             blocks.append(nn.ReLU())
         self.blocks = nn.Sequential(*blocks)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (cells, batch, channels), row by row of the grid."""
+        images = 2 * images - 1
         if self.coordinates:
             images = torch.cat([images, _places(images)], dim=1)
         cells: Tensor = self.blocks(images)
