@@ -8,6 +8,7 @@ from cellwise.cells.registry import build_cell
 from cellwise.probes.along import STEPS, UNITS, along, views
 from cellwise.probes.insides import Place
 from cellwise.records.schema import Heatmap
+from cellwise.tasks.contract import Probed
 from cellwise.testing.layers import INPUT, dense, images, numbers
 from tests.probes.test_insides import seen
 
@@ -45,19 +46,23 @@ def test_on_images_a_unit_is_the_mean_over_the_image() -> None:
 def test_words_stand_beneath_where_each_step_read_one() -> None:
     found = along(seen(dense(lambda: build_cell("gru")), numbers(TIME, 2, INPUT))[0])
     words = ("the", "cat", "saw", "the", "cat", ".")
-    (view,) = [v for v in views(found, words, NAMES) if v.name == "along_sequence_state_h"]
+    (view,) = [
+        v for v in views(found, Probed(None, words, redistributable=False), NAMES) if v.name == "along_sequence_state_h"
+    ]
     assert isinstance(view, Heatmap)
     assert (view.words, view.about, view.values.shape) == (words, "cell", (4, TIME))
+    assert not view.redistributable  # as the words are not
     assert view.y_values.tolist() == [str(unit) for unit in reversed(found["0.0/units"].tolist())]
     assert view.values[-1].tolist() == found["0.0/state_h/along"][0].tolist()  # varies most, so on top
     for other in (words[:3], ()):  # a front that takes two words at a time; a task without words
-        assert all(v.words == () for v in views(found, other, NAMES) if isinstance(v, Heatmap))
+        shown = views(found, Probed(None, other, redistributable=False), NAMES)
+        assert all(v.words == () and v.redistributable for v in shown if isinstance(v, Heatmap))
 
 
 def test_a_long_sequence_is_shown_from_its_beginning() -> None:
     found = along(seen(dense(lambda: build_cell("gru")), numbers(STEPS + 20, 1, INPUT))[0])
     words = tuple(str(n) for n in range(STEPS + 20))
-    for view in views(found, words, NAMES):
+    for view in views(found, Probed(None, words), NAMES):
         assert isinstance(view, Heatmap)
         assert view.words == words[:STEPS]
         assert view.values.shape[1] == STEPS
