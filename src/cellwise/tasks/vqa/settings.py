@@ -82,6 +82,12 @@ def recurrent_shapes(config: Mapping[str, Any], hidden_size: int) -> list[Shape]
     )
 
 
+def stand_in(config: Mapping[str, Any]) -> str | None:
+    """Return the name of a network that reads no question, so that no cell runs in it; see `cellwise.tasks`."""
+    network = config.get("network")
+    return "image_only" if isinstance(network, Mapping) and network.get("sees") == "image" else None
+
+
 def pin(data: Mapping[str, Any], data_dir: str | None = None) -> dict[str, Any]:
     """Return the data's configuration, files of the user's own with their checksum.
 
