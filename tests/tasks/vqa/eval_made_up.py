@@ -47,12 +47,12 @@ def table(asked: Sequence[Asked]) -> QuestionTable:
 
 
 def made_up(
-    test: Sequence[Asked] = TEST, train: Sequence[Asked] = TRAIN, *, public: bool = True
+    test: Sequence[Asked] = TEST, train: Sequence[Asked] = TRAIN, *, redistributable: bool = True
 ) -> dict[Split, EncodedQuestions]:
     """Questions about one picture, whose left half is red and whose right half is blue."""
     pixels = np.zeros((1, 8, 8, 3), np.uint8)
     pixels[0, :, :4, 0] = pixels[0, :, 4:, 2] = 200
-    images = PixelImages(pixels, {"a picture": 0}, public=public)
+    images = PixelImages(pixels, {"a picture": 0}, redistributable=redistributable)
     splits: dict[Split, Sequence[Asked]] = {"train": train, "valid": test, "test": test}
     return encode({split: table(asked) for split, asked in splits.items()}, {split: images for split in splits})
 

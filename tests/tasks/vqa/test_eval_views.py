@@ -23,8 +23,8 @@ MANY: tuple[Asked, ...] = tuple(one for one in TEST for _ in range(5))
 SAID = ("red", "yes", "two", "no", "no")
 
 
-def views_of(asked: tuple[Asked, ...], said: tuple[str, ...], *, public: bool = True) -> dict[str, object]:
-    splits = made_up(asked, public=public)
+def views_of(asked: tuple[Asked, ...], said: tuple[str, ...], *, redistributable: bool = True) -> dict[str, object]:
+    splits = made_up(asked, redistributable=redistributable)
     found = said_of(Says(splits["test"], said), answer, "cross_entropy", by_length(splits["test"], 4))
     floors = credits_of_floors(splits["train"], splits["test"])
     return {view.name: view for view in views.of_test(found, splits["test"], floors)}
@@ -64,7 +64,7 @@ def test_confusion_has_a_row_for_each_right_answer_that_adds_up_to_all() -> None
     np.testing.assert_allclose(heatmap.values, [[0, 0, 0, 100], [0, 80, 0, 20], [0, 0, 0, 100]])
 
 
-def test_examples_are_the_same_questions_for_every_network_with_pictures_that_may_be_shown() -> None:
+def test_examples_are_the_same_questions_for_every_network_and_say_whether_they_may_be_passed_on() -> None:
     one, other = (views_of((*TEST, UNPUBLISHED), (said,) * 6)["examples"] for said in ("red", "no"))
     assert isinstance(one, Gallery) and isinstance(other, Gallery)
     assert one.captions == other.captions and one.images is not None
@@ -72,8 +72,8 @@ def test_examples_are_the_same_questions_for_every_network_with_pictures_that_ma
     assert one.captions == tuple((*TEST, UNPUBLISHED)[row][0] for row in (1, 0, 2, 3, 4, 5))
     assert one.right == ("no", "red", "2", "no", "no", "")
     assert one.images.shape == (6, 8, 8, 3) and {each[0] for each in one.answers} == {"red"}
-    hidden = views_of(TEST, SAID, public=False)["examples"]
-    assert isinstance(hidden, Gallery) and hidden.images is None
+    private = views_of(TEST, SAID, redistributable=False)["examples"]
+    assert isinstance(private, Gallery) and one.redistributable and not private.redistributable
     alone = views_of((UNPUBLISHED,), ("no",))
     assert list(alone) == ["examples"]
 

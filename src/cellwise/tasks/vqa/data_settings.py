@@ -93,6 +93,7 @@ class VqaV2:
         bad_questions: ``skip`` counts and names them in the record, ``refuse`` ends with the first.
         cache_dir: where decoded images are kept; None: the user's cache folder.
         sha256: of all files, when it was planned; None: whatever is there.
+        redistributable: whether their owner allows images and questions to be passed on; decides nothing of a run.
     """
 
     name: Literal["vqa_v2"] = "vqa_v2"
@@ -114,6 +115,7 @@ class VqaV2:
     bad_questions: Bad = "refuse"
     cache_dir: str | None = None
     sha256: str | None = None
+    redistributable: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,7 @@ class ImageQa:
     bad_questions: Bad = "refuse"
     cache_dir: str | None = None
     sha256: str | None = None
+    redistributable: bool = False
 
 
 DataSettings = ShapesQA | EasyVqa | VqaV2 | ImageQa

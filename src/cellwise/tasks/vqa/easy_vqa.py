@@ -43,7 +43,7 @@ def read_easy_vqa(data: EasyVqa, data_dir: str | None) -> dict[Split, EncodedQue
     size, kept = (data.image_size, data.image_size), cache_folder(data.cache_dir)
 
     def find(split: Split, names: set[str]) -> Found:
-        return find_pictures(files, names, by_name, size, kept, public=True)
+        return find_pictures(files, names, by_name, size, kept, redistributable=True)
 
     return assemble(tables, find, bad_questions="refuse")
 

@@ -72,6 +72,11 @@ class EncodedQuestions:
         """(channels, height, width), or (regions, features)."""
         return self.images.shape
 
+    @property
+    def redistributable(self) -> bool:
+        """Whether the data's owner allows questions and images to be passed on."""
+        return self.images.redistributable
+
     def __len__(self) -> int:
         return len(self.table)
 

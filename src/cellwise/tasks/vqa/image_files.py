@@ -125,7 +125,7 @@ def by_number(files: Sequence[str]) -> Callable[[str], str | None]:
 
 
 def read_images(
-    files: ImageFiles, wanted: Collection[str], size: tuple[int, int], kept: Path, *, public: bool
+    files: ImageFiles, wanted: Collection[str], size: tuple[int, int], kept: Path, *, redistributable: bool
 ) -> tuple[PixelImages, dict[str, str]]:
     """Return images by the path that they have among the files, and why others could not be read.
 
@@ -134,7 +134,7 @@ def read_images(
         wanted: paths, of `files.names()`.
         size: height and width that each is reduced or enlarged to.
         kept: the cache folder.
-        public: whether results may show them.
+        redistributable: whether the data's owner allows them to be passed on.
 
     Raises:
         CellwiseError: the folder can't be read, or the cache can't be written.
@@ -149,7 +149,7 @@ def read_images(
     index = json.loads((place / _INDEX).read_text())
     stored = _mapped(place, (len(names), *size, 3))
     rows = {name: row for row, name in enumerate(names)}
-    return PixelImages(stored, rows, index["sha256"], public), index["bad"]
+    return PixelImages(stored, rows, index["sha256"], redistributable), index["bad"]
 
 
 def pixels_of(content: bytes, size: tuple[int, int]) -> npt.NDArray[np.uint8]:

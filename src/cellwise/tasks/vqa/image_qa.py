@@ -81,10 +81,10 @@ def read_image_qa(data: ImageQa, data_dir: str | None) -> dict[Split, EncodedQue
     images = files["images"][0].path if "images" in files else path.parent if data.format == "csv" else path
     pictures = ImageFiles(images)
     size = data.image_size, data.image_width or data.image_size
-    public = data.format != "daquar"  # NYU's photographs; NLVR's are CC BY 4.0, a CSV's the user's own
+    kept, redistributable = cache_folder(data.cache_dir), data.redistributable
 
     def find(split: Split, names: set[str]) -> Found:
-        return find_pictures(pictures, names, by_name, size, cache_folder(data.cache_dir), public=public)
+        return find_pictures(pictures, names, by_name, size, kept, redistributable=redistributable)
 
     return assemble(
         with_validation(tables, data.valid_share, data.seed),

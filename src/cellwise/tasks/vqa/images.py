@@ -42,6 +42,11 @@ class Images(Protocol):
         """Return images, float32 (rows, *shape)."""
         ...
 
+    @property
+    def redistributable(self) -> bool:
+        """Whether the data's owner allows them to be passed on, with what is asked about them."""
+        ...
+
     def pixels(self, row: int) -> Tensor | None:
         """Return an image to look at, uint8 (height, width, 3), or None."""
         ...
@@ -59,13 +64,13 @@ class PixelImages:
         stored: uint8 (images, height, width, 3).
         rows: the number of each image by its name.
         checksum: of the pixels, if it is known already.
-        public: whether results that others read may show them.
+        redistributable: whether the data's owner allows them to be passed on, with what is asked about them.
     """
 
     stored: npt.NDArray[np.uint8]
     rows: dict[str, int]
     checksum: str | None = None
-    public: bool = True
+    redistributable: bool = True
     kind: ImageKind = "pixels"
 
     @property
@@ -78,9 +83,9 @@ class PixelImages:
         """Return images in [0, 1], float32 (rows, 3, height, width); channels are last in memory."""
         return torch.from_numpy(self.stored[rows]).permute(0, 3, 1, 2).float().div_(255)
 
-    def pixels(self, row: int) -> Tensor | None:
-        """Return an image, uint8 (height, width, 3); None where it may not be shown."""
-        return torch.from_numpy(np.array(self.stored[row])) if self.public else None
+    def pixels(self, row: int) -> Tensor:
+        """Return an image, uint8 (height, width, 3)."""
+        return torch.from_numpy(np.array(self.stored[row]))
 
     def sha256(self) -> str:
         """Return the checksum."""
@@ -95,11 +100,13 @@ class RegionImages:
         stored: floats (images, regions, features).
         rows: the number of each image by its name.
         checksum: of the file.
+        redistributable: whether the data's owner allows what is asked about them to be passed on.
     """
 
     stored: npt.NDArray[Any]
     rows: dict[str, int]
     checksum: str
+    redistributable: bool = True
     kind: ImageKind = "regions"
 
     @property

@@ -19,7 +19,7 @@ def find_pictures(
     size: tuple[int, int],
     kept: Path,
     *,
-    public: bool,
+    redistributable: bool,
 ) -> Found:
     """Return the pictures that questions call by these names.
 
@@ -29,7 +29,7 @@ def find_pictures(
         naming: `by_name` or `by_number`.
         size: height and width that a picture is brought to.
         kept: the cache folder.
-        public: whether results may show them.
+        redistributable: whether the data's owner allows them to be passed on.
 
     Raises:
         CellwiseError: the folder can't be read, or the cache can't be written.
@@ -42,7 +42,7 @@ def find_pictures(
         if not file
     }
     wanted = {file for file in file_of.values() if file}
-    images, broken = read_images(files, wanted, size, kept, public=public)
+    images, broken = read_images(files, wanted, size, kept, redistributable=redistributable)
     bad |= {name: f"can't be read ({broken[file]})" for name, file in file_of.items() if file in broken}
     # Several names may be one file's: by its path and without the ending.
     return Found(replace(images, rows={name: images.rows[file] for name, file in file_of.items() if file}), bad)

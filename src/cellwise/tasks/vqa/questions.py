@@ -127,6 +127,11 @@ class Questions(Protocol):
         """What whoever reads the scores must know, a line each: what was skipped, unknown words, the upper bound."""
         ...
 
+    @property
+    def redistributable(self) -> bool:
+        """Whether the data's owner allows questions and images to be passed on; a view of them says so."""
+        ...
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, rows: Rows, /) -> Batch:
@@ -144,7 +149,7 @@ class Questions(Protocol):
     def pixels(self, row: int) -> Tensor | None:
         """Return the image of a question to look at, uint8 (height, width, 3).
 
-        None where there are features alone, or where it may not be shown in results that others read.
+        None where there are features alone.
         """
         ...
 

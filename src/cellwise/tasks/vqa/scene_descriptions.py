@@ -51,6 +51,11 @@ class SceneDescriptions:
         """Return descriptions, float32 (rows, objects, features)."""
         return torch.from_numpy(self.stored[rows])
 
+    @property
+    def redistributable(self) -> bool:
+        """They are drawn."""
+        return True
+
     def pixels(self, row: int) -> Tensor | None:
         """Return the image of a scene, uint8 (height, width, 3)."""
         return self.images.pixels(row)

@@ -107,7 +107,7 @@ class VqaTask(Task):
         """Return the longest questions of validation, the longest first: where a cell must remember most."""
         valid = self.questions["valid"]
         rows = np.argsort(-valid.lengths(), kind="stable")[:_PROBED_QUESTIONS]
-        return Probed(valid[rows], valid.question(int(rows[0])).tokens)
+        return Probed(valid[rows], valid.question(int(rows[0])).tokens, valid.redistributable)
 
     def last_loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Return the loss of each question, (batch,): its answer is the last prediction."""

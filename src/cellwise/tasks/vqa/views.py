@@ -66,6 +66,7 @@ def examples(said: Said, questions: Questions, asked: Sequence[Question]) -> Gal
         answers=tuple(tuple(classes[best] for best in said.best[row].tolist()) for row in rows),
         values=100 * said.probability[rows],
         images=np.stack(shown) if shown and len(shown) == len(rows) else None,
+        redistributable=questions.redistributable,
     )
 
 

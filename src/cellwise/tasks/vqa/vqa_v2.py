@@ -62,7 +62,8 @@ def read_vqa_v2(data: VqaV2, data_dir: str | None) -> dict[Split, EncodedQuestio
     def find(split: Split, names: set[str]) -> Found:
         if pictures is not None:
             size = data.image_size, data.image_width or data.image_size
-            return find_pictures(pictures, names, by_number, size, cache_folder(data.cache_dir), public=False)
+            kept, redistributable = cache_folder(data.cache_dir), data.redistributable
+            return find_pictures(pictures, names, by_number, size, kept, redistributable=redistributable)
         places = files["features"]
         place = places[_SPLITS.index(split) if len(places) > 1 else 0]
         features = open_features(place.path, cache_folder(data.cache_dir))
