@@ -31,6 +31,7 @@ class MadeUp:
     image_shape: tuple[int, ...] = (3, 16, 16)
     vocabulary: Vocabulary = field(default_factory=lambda: Vocabulary(WORDS, ANSWERS))
     remarks: Sequence[str] = ()
+    redistributable: bool = True
 
     def __post_init__(self) -> None:
         draws = torch.Generator().manual_seed(self.seed)

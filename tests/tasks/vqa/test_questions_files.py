@@ -222,7 +222,7 @@ def test_official_json_is_read_with_credit_by_the_official_accuracy(vqa: Callabl
     assert batch.answer_type.tolist() == [0, 1, 0, 0]
     assert batch.credit.numpy() == pytest.approx(np.array([[1, 0, 1], [0, 1, 0], [1, 0, 0], [1, 0, 1]]))
     assert batch.images.shape == (4, 3, 8, 16)
-    assert train.pixels(0) is None  # photographs of others
+    assert not train.redistributable and train.pixels(0) is not None  # photographs of others
     again = vqa()["train"]  # out of the cache
     assert again.sha256() == train.sha256()
     assert [again.question(row) for row in range(4)] == [train.question(row) for row in range(4)]
@@ -315,7 +315,7 @@ def test_daquar_is_read_natively(tmp_path: Path) -> None:
     assert questions["train"].vocabulary.answers == ("book, lamp 0", "book, lamp 1")
     last = questions["test"].question(11)
     assert (last.image, last.answers, last.question_type) == ("image12", ("book, lamp 0",), "what is")
-    assert questions["test"].pixels(0) is None
+    assert not questions["test"].redistributable
     assert questions["test"][np.array([11])].images[0, 0].mul(255).round().eq(12).all()
     (tmp_path / "qa.894.raw.train.format_triple").write_text("\n".join(lines[:4]))
     with pytest.raises(CellwiseError, match=r"format_triple, line 4: '' is no image's name .* must come in threes"):
