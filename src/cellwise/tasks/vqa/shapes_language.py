@@ -2,20 +2,24 @@
 
 Kinds, with the number of their words and their answers, each kind as frequent as the others of its type:
 
-non_relational (5 to 7 words)
-    *what shape is the red one*: four shapes; *what colour is the square one*, of which there is one: six colours;
-    *is the red one left of the centre*, or *right of*, *above*, *below*: yes, no; *how many of the objects are
-    squares*: 0 to 3.
-relational (8 to 9 words)
+non_relational (5 to 8 words)
+    *is there any red one*: yes, no; *what shape is the red one*: four shapes; *what colour is the square one*, of which
+    there is one: six colours; *is the red one left of the centre*, or *right of*, *above*, *below*: yes, no; *how many
+    of the objects are squares*: 0 to 3.
+relational (8 to 10 words)
     *what shape is the one nearest to the red one*, or *farthest from*: four shapes; *is the red one left of the blue
     one*, or *right of*, *above*, *below*: yes, no; *how many have the shape of the red one*: 1 to 3.
 compositional (`words_min` to `words_max` words)
-    A list of requests, of which the first is to be answered. It is a non-relational question in five words (*shape of
-    the red one*, *colour of the square one*, *is red left of centre*, *how many squares are there*); what follows asks
-    for something else in the same words, whole or cut short (*then how many circles are there*, *then the blue one*,
-    *then the cross*, *then green*), and does not change the answer. Whoever reads the list from its beginning must keep
-    kind, object and side through all that follows; whoever forgets can only guess: what follows is drawn without a look
-    at question, scene or answer, and so is the number of words.
+    A list of requests, of which the first is to be answered. It is a non-relational question in five words (*is there
+    a red one*, *shape of the red one*, *colour of the square one*, *is red left of centre*, *how many squares are
+    there*); what follows asks for something else in the same words, whole or cut short (*then how many circles are
+    there*, *then the blue one*, *then the cross*, *then green*), and does not change the answer. Whoever reads the list
+    from its beginning must keep kind, object and side through all that follows; whoever forgets can only guess: what
+    follows is drawn without a look at question, scene or answer, and so is the number of words.
+
+*is there* is the one kind that asks about a colour alone: something to begin with. Without it a GRU of 64 units with
+attention over a grid answered no kind better than by chance after 1,500 batches of 64; with it colours were learnt by
+then, and shapes next.
 
 The kinds are those of Sort-of-CLEVR (Santoro et al. 2017, arXiv:1706.01427) in words; there a question is a vector.
 """
