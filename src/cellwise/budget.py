@@ -111,7 +111,7 @@ def parse_budget(text: object) -> Budget:
 def hidden_size_for(budget: Budget, cell: Cell, shapes: Callable[[int], Sequence[Shape]]) -> int:
     """Return the hidden size whose cost over all recurrent layers is nearest to a budget; of two, the smaller.
 
-    Only multiples of what the shapes ask for are looked at.
+    Only multiples of what the shapes ask for are looked at. Where there are no layers it is 1.
 
     Args:
         budget: the amount.
@@ -119,7 +119,7 @@ def hidden_size_for(budget: Budget, cell: Cell, shapes: Callable[[int], Sequence
         shapes: the recurrent layers of a network for a hidden size (their input may follow it).
 
     Raises:
-        CellwiseError: no layers, or the smallest hidden size costs more than the budget and its tolerance.
+        CellwiseError: the smallest hidden size costs more than the budget and its tolerance.
     """
 
     def cost(hidden_size: int) -> int:
@@ -127,7 +127,7 @@ def hidden_size_for(budget: Budget, cell: Cell, shapes: Callable[[int], Sequence
 
     here = shapes(1)
     if not here:
-        raise CellwiseError(f"budget={budget} sizes recurrent layers, and this network has none; type budget=null")
+        return 1  # nothing follows it: a network without recurrent layers beside those that have them
     unit = math.lcm(*(shape.multiple for shape in here))
     if cost(unit) > budget.amount * (1 + TOLERANCE):
         what = "one unit costs" if unit == 1 else f"{unit} units (the hidden size must be a multiple of it) cost"

@@ -130,12 +130,11 @@ def test_a_run_of_every_network_is_recorded_and_a_cell_is_looked_into_where_ther
     assert bool(list((folder / "views").glob("gate_*.json"))) is (not blind and "probe=full" in words)
 
 
-def test_a_budget_for_no_layers_is_refused() -> None:
-    with pytest.raises(CellwiseError) as caught:
-        compose_config([*SMALL, "network.hidden_size=null", "network.sees=image", "budget=params:1k"])
-    assert str(caught.value) == (
-        "budget=params:1000 sizes recurrent layers, and this network has none; type budget=null"
-    )
+def test_a_budget_leaves_a_network_alone_that_has_no_recurrent_layers() -> None:
+    """So it stands as a floor beside those that have some, in one study."""
+    words = [*SMALL[:-1], "network.hidden_size=null", "budget=params:1k"]
+    sizes = [compose_config([*words, f"network.sees={side}"])["network"]["hidden_size"] for side in ("both", "image")]
+    assert sizes[0] > 1 and sizes[1] == 1
 
 
 def test_other_questions_are_answered_in_the_runs_vocabulary_and_other_images_are_refused(tmp_path: Path) -> None:

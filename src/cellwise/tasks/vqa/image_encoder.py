@@ -4,8 +4,8 @@ Of pixels, the regions are the cells of the grid that convolutions leave: 3 x 3 
 as Santoro et al. 2017, arXiv 1706.01427, have them for Sort-of-CLEVR (four of 24 channels), with the places of pixels
 as two more channels (Liu et al. 2018, arXiv 1807.03247). Features that somebody else computed are regions already.
 
-Differences: group normalisation (Wu and He 2018, arXiv 1803.08494) where Santoro et al. have batch normalisation, so
-that an image's features do not depend on the images beside it, nor on training or evaluation.
+Differences: no normalisation or group normalisation (Wu and He 2018, arXiv 1803.08494) where Santoro et al. have batch
+normalisation, so that an image's features do not depend on the images beside it, nor on training or evaluation.
 """
 
 from __future__ import annotations

@@ -52,13 +52,13 @@ class JointSettings:
     bidirectional: bool = False
     question_summary: QuestionSummary = "last"
     dropout: float = bounded(0.0, minimum=0, below=1)
-    image_channels: tuple[int, ...] = bounded((16, 32, 32), minimum=1)
-    image_groups: int | None = bounded(8, minimum=1)
+    image_channels: tuple[int, ...] = bounded((24, 32, 64), minimum=1)
+    image_groups: int | None = bounded(None, minimum=1)
     image_coordinates: bool = True
     image_unit_length: bool = False
     image_summary: ImageSummary = "joined"
     join: JoinName = "film"
-    joint_size: int = bounded(64, minimum=1)
+    joint_size: int = bounded(128, minimum=1)
     head_hidden_size: int | None = bounded(None, minimum=1)
     layer: LayerOptions = field(default_factory=LayerOptions)
 
