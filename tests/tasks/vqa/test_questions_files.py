@@ -84,7 +84,7 @@ def test_a_csv_is_read_with_its_images(ask: Callable[..., dict[Split, Questions]
         (("a.png,Why, then?,red,train",), r"asked.csv, line 6, has 5 fields, the first line 4"),
         (
             ("broken.png,Why?,red,train",),
-            r"question line 6 is about image broken.png, which can't be read \(cannot identify",
+            r"question line 6 is about image broken.png, which can't be read \(it is of no known kind",
         ),
         (("cut.png,Why?,red,train",), r"question line 6 is about image cut.png, which can't be read \(.*truncated"),
     ],

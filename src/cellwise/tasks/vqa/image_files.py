@@ -24,7 +24,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cellwise.errors import CellwiseError
 from cellwise.tasks.vqa.files import content_sha256
@@ -35,7 +35,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
 _LAYOUT = 1  # of what is in the cache; another number, another place
 _PIXELS, _INDEX = "pixels.uint8", "index.json"
 _AMBIGUOUS = ""
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombWarning)
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombWarning)
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def pixels_of(content: bytes, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     height, width = size
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(io.BytesIO(content)) as opened:
+        with _opened(content) as opened:
             opened.draft("RGB", (2 * width, 2 * height))  # a JPEG is decoded at the least size that is large enough
             image = ImageOps.exif_transpose(opened)
             if image.has_transparency_data:
@@ -171,6 +171,13 @@ def pixels_of(content: bytes, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BILINEAR)  # averages over all that it reduces
     return np.asarray(image)
+
+
+def _opened(content: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(content))
+    except UnidentifiedImageError as error:
+        raise OSError("it is of no known kind of picture") from error  # theirs names an object in memory
 
 
 def _keep(place: Path, files: ImageFiles, names: Sequence[str], size: tuple[int, int]) -> None:
@@ -186,7 +193,7 @@ def _keep(place: Path, files: ImageFiles, names: Sequence[str], size: tuple[int,
                 for name, content in files.contents(names):
                     try:
                         pixels = pixels_of(content, size)
-                    except _BROKEN as error:
+                    except DAMAGED as error:
                         bad[name] = " ".join(str(error).split())
                         continue
                     out.seek(row[name] * pixels.size)

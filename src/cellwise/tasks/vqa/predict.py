@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 
 from cellwise.errors import CellwiseError
 from cellwise.tasks.vqa.answers import MOST_ANSWERS, best_of
-from cellwise.tasks.vqa.image_files import pixels_of
+from cellwise.tasks.vqa.image_files import DAMAGED, pixels_of
 from cellwise.tasks.vqa.images import PixelImages
 from cellwise.tasks.vqa.network import JointEmbedding
 from cellwise.tasks.vqa.questions import OUTSIDE, UNKNOWN, UNSCORED, Batch, Questions, Vocabulary
@@ -25,7 +24,6 @@ OPTIONS = ("--image", "--question")
 """What `cellwise predict` must be given for a run of this task, in the order of `predict`'s arguments."""
 
 # What Pillow raises of a file that is damaged or no picture at all; a decompression bomb is a Warning.
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, Warning)
 
 
 def predict(run: Path, config: Mapping[str, Any], image: Path, question: str) -> list[str]:
@@ -78,7 +76,7 @@ def _pixels(image: Path, content: bytes, shape: tuple[int, ...]) -> npt.NDArray[
     _, height, width = shape
     try:
         return pixels_of(content, (height, width))
-    except _DAMAGED as error:
+    except DAMAGED as error:
         said = " ".join(str(error).split())
         raise CellwiseError(
             f"{image} is damaged or no picture: {said}; give a PNG or JPEG file with --image"
