@@ -57,7 +57,7 @@ BAD = [
     ((*TRAIN, "cell=gru", "cell.resett=after"), "unknown key in 'cell' 'resett'; did you mean 'reset'? allowed: "),
     ((*TRAIN, "cell=gru", "cell.reset=never"), "cell.reset=never is not an option of 'gru'; allowed: after, before"),
     ((*TRAIN, "task=langage"), "unknown task 'langage'; did you mean 'language'? allowed: language"),
-    ((*TRAIN, "task.name=vqa"), "unknown task 'vqa'; allowed: language"),
+    ((*TRAIN, "task.name=none"), "unknown task 'none'; allowed: language"),
     ((*TRAIN, "nope=1"), "unknown key 'nope'; allowed: again, budget, cell, "),
     ((*TRAIN, "nonsense"), "can't read 'nonsense'; an override is key=value, for example cell=gru seed=1"),
     ((*TRAIN, "data=wikitext2", "data_dir=data"), "wikitext2 is not in data (looked for wikitext-2/train.txt or .gz); "
@@ -99,7 +99,7 @@ BAD = [
     (("cells", "lstmm"), "unknown cell 'lstmm'; did you mean 'lstm'? allowed: "),
     (("cells", "--cell-modules", "none.py"), "cell_modules: can't import 'none.py' "),
     (("check", "lstmm"), "unknown cell 'lstmm'; did you mean 'lstm'? allowed: "),
-    (("data", "get", "penn"), "unknown data set 'penn'; allowed: mnist_test, mnist_train, ptb, timemachine, vqa_v2_"),
+    (("data", "get", "penn"), "unknown data set 'penn'; allowed: mnist_test, mnist_train, ptb, timemachine, vqa_v2"),
     (("data", "check", "ptb", "--data-dir", "data"), "data/ptb/ptb.train.txt is altered: expected sha256 fcea919f"),
     (("bench", "layer"), "unknown part of the bench 'layer'; did you mean 'layers'? allowed: images, layers, memory, "),
     (("bench", "--quick", "memory"), "part 'memory' is not measured with --quick; allowed: layers, registry, images, "),
