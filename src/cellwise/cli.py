@@ -317,8 +317,8 @@ def bench(
     parts: Annotated[
         list[str] | None,
         typer.Argument(
-            help="startup, overhead, trainer, probes, layers, registry, images, steps, memory, questions, replicas; none: "
-            "all."
+            help="startup, overhead, trainer, probes, layers, registry, images, steps, memory, questions, replicas; "
+            "none: all."
         ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Seconds: small sizes, for wrong results alone.")] = False,
