@@ -69,7 +69,7 @@ class MadeUp:
     def pixels(self, row: int) -> Tensor | None:
         return None
 
-    def upper_bound(self) -> float:
+    def upper_bound(self) -> float | None:
         return float(self[np.arange(len(self))].credit.amax(1).double().mean())
 
     def sha256(self) -> str:

@@ -120,9 +120,13 @@ class EncodedQuestions:
         """Return the image of a question to look at, uint8 (height, width, 3), or None."""
         return self.images.pixels(int(self.image_rows[row]))
 
-    def upper_bound(self) -> float:
-        """Return the mean over questions of the best credit that an answer of the vocabulary has, 0 to 1."""
-        return float(self.credit.best().mean(dtype=np.float64))
+    def upper_bound(self) -> float | None:
+        """Return the mean over questions of the best credit that an answer of the vocabulary has, 0 to 1.
+
+        None where nobody published an answer; questions of which that is true do not count.
+        """
+        scored = self.answer_types != UNSCORED
+        return float(self.credit.best()[scored].mean(dtype=np.float64)) if scored.any() else None
 
     def sha256(self) -> str:
         """Return the checksum of questions, answers and images, whatever the vocabulary."""
@@ -198,11 +202,12 @@ def _counted(questions: EncodedQuestions, split: Split) -> list[str]:
     if unknown:
         asked = len(np.unique(np.searchsorted(questions.ends, np.flatnonzero(questions.words == UNKNOWN), "right")))
         found.append(f"{split}: {unknown:,} of {len(questions.words):,} words unknown, in {asked:,} questions")
-    outside = int((questions.modes == OUTSIDE).sum())
+    scored = questions.answer_types != UNSCORED
+    outside = int((questions.modes[scored] == OUTSIDE).sum())
     bound = questions.upper_bound()
-    if outside or bound < 1:
+    if bound is not None and bound < 1:
         found.append(
-            f"{split}: the mode answer of {outside:,} of {len(questions):,} questions is outside the vocabulary of "
+            f"{split}: the mode answer of {outside:,} of {int(scored.sum()):,} questions is outside the vocabulary of "
             f"{len(questions.vocabulary.answers):,}; the best possible accuracy is {100 * bound:.2f} %"
         )
     return found

@@ -153,8 +153,11 @@ class Questions(Protocol):
         """
         ...
 
-    def upper_bound(self) -> float:
-        """Return the mean over questions of the best credit that an answer of the vocabulary has, 0 to 1."""
+    def upper_bound(self) -> float | None:
+        """Return the mean over questions of the best credit that an answer of the vocabulary has, 0 to 1.
+
+        None where nobody published an answer; questions of which that is true do not count.
+        """
         ...
 
     def sha256(self) -> str:

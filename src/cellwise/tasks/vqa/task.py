@@ -121,9 +121,10 @@ class VqaTask(Task):
         """Return the accuracy of the most frequent answer, of all and of each type of question."""
         return floors_of(self.questions["train"], self.questions["test"])
 
-    def optimum(self) -> float:
+    def optimum(self) -> float | None:
         """Return the accuracy of the best answers that the vocabulary has."""
-        return 100 * self.questions["test"].upper_bound()
+        bound = self.questions["test"].upper_bound()
+        return None if bound is None else 100 * bound
 
     def on_other_data(self, settings: VqaSettings, split: Split) -> VqaTask:
         """Return this task with a split of other questions as its test split, in the run's vocabulary.
