@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -125,3 +127,15 @@ def test_workers_end_with_an_epoch_that_is_given_up() -> None:
     assert len(workers) == 2
     del iterator
     assert psutil.wait_procs(workers, timeout=5)[1] == []
+
+
+_KEPT = """
+from cellwise.data.workers import fetched
+kept = fetched(range(9), range(9), 1)
+next(kept)
+"""
+
+
+def test_a_program_ends_though_it_keeps_an_epoch_that_has_not_ended() -> None:
+    done = subprocess.run([sys.executable, "-c", _KEPT], capture_output=True, text=True, timeout=60, check=True)
+    assert not done.stderr

@@ -6,10 +6,12 @@ each ends by itself within seconds once the run is gone, however it went.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import signal
 import sys
 import warnings
+import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from cellwise.data.loader import Items
 
 _SET_PARENT_DEATH_SIGNAL = 1  # linux/prctl.h
+_epochs: weakref.WeakSet[Any] = weakref.WeakSet()  # whose workers may be alive
 
 Item_co = TypeVar("Item_co", covariant=True)
 
@@ -61,9 +64,19 @@ def _started(items: Dataset[Any], numbers: range, workers: int) -> Iterator[Any]
                 generator=torch.Generator(),  # DataLoader draws a seed per epoch: not from the run's own stream
                 multiprocessing_context="fork",
             )
-            return iter(loader)
+            epoch = iter(loader)
+            _epochs.add(epoch)
+            return epoch
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+# Registered after multiprocessing's own hook, so called before it.
+@atexit.register
+def _end_workers() -> None:
+    """End the workers of an epoch that nobody ended: multiprocessing would ask them by SIGTERM, which they block."""
+    for epoch in list(_epochs):
+        epoch._shutdown_workers()  # what its own __del__ calls
 
 
 class _Answers(Dataset[Any], Generic[Item_co]):
