@@ -11,8 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from cellwise.data.cache import cache_folder, made_whole
 from cellwise.data.get import data_folder
 from cellwise.errors import CellwiseError
 from cellwise.tasks.nowcasting.data_settings import Radar, RadarFormat
@@ -110,7 +109,7 @@ def open_archive(data: Radar, data_dir: str | None = None, read: Read = read_fil
             "restore them, or leave data.sha256 out for a new run"
         )
     kept = hashlib.sha256(f"{_LAYOUT} {data.format} {data.downscale} {checksum}".encode()).hexdigest()
-    place = cache_folder(data.cache_dir) / kept[:32]
+    place = cache_folder(data.cache_dir, "radar") / kept[:32]
     if not (place / _INDEX).is_file():
         _keep(place, folder, files, data, read)
     archive = _opened(place, checksum)
@@ -168,14 +167,6 @@ def checksum_of(folder: Path, files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def cache_folder(cache_dir: str | None) -> Path:
-    """Return where arrays are kept: as it was set, else ``cellwise/radar`` in the user's cache folder."""
-    if cache_dir:
-        return Path(cache_dir).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(cache) if os.path.isabs(cache) else Path.home() / ".cache") / "cellwise" / "radar"
-
-
 def averaged(rain: Rain, side: int) -> Rain:
     """Return means over squares of side x side pixels, in rain rate; rows and columns that make no square are cut off.
 
@@ -200,25 +191,12 @@ def coarser(grid: Grid, side: int) -> Grid:
 
 def _keep(place: Path, folder: Path, files: Sequence[Path], data: Radar, read: Read) -> None:
     """Read all files into the cache."""
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
-        try:
-            index = _write(made / _FRAMES, folder, files, data, read, None)
-            # Of mixed products the most frequent is meant; the first file may be the stranger.
-            if index["products"] and (meant := max(index["products"], key=index["products"].get)) != index["product"]:
-                index = _write(made / _FRAMES, folder, files, data, read, meant)
-            (made / _INDEX).write_text(json.dumps(index, indent=1))
-            made.rename(place)
-        except OSError:
-            if not (place / _INDEX).is_file():  # another run was faster
-                raise
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
-    except OSError as error:
-        raise CellwiseError(
-            f"can't write {place.parent}: {error.strerror or error}; give another folder with data.cache_dir=..."
-        ) from error
+    with made_whole(place, _INDEX) as made:
+        index = _write(made / _FRAMES, folder, files, data, read, None)
+        # Of mixed products the most frequent is meant; the first file may be the stranger.
+        if index["products"] and (meant := max(index["products"], key=index["products"].get)) != index["product"]:
+            index = _write(made / _FRAMES, folder, files, data, read, meant)
+        (made / _INDEX).write_text(json.dumps(index, indent=1))
 
 
 def _write(

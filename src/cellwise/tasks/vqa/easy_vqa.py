@@ -11,13 +11,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from cellwise.data.cache import cache_folder
 from cellwise.data.get import data_folder
 from cellwise.errors import CellwiseError
 from cellwise.tasks.contract import Split
 from cellwise.tasks.vqa.assemble import Found, assemble, with_validation
 from cellwise.tasks.vqa.data_settings import EasyVqa
 from cellwise.tasks.vqa.encoded import EncodedQuestions
-from cellwise.tasks.vqa.files import cache_folder
 from cellwise.tasks.vqa.image_files import ImageFiles, by_name
 from cellwise.tasks.vqa.pictures import find_pictures
 from cellwise.tasks.vqa.table import QuestionTable, answer_type_of, question_type_of
@@ -40,7 +40,7 @@ def read_easy_vqa(data: EasyVqa, data_dir: str | None) -> dict[Split, EncodedQue
     tables = with_validation(
         {"train": train, "valid": QuestionTable.empty(), "test": test}, data.valid_share, data.seed
     )
-    size, kept = (data.image_size, data.image_size), cache_folder(data.cache_dir)
+    size, kept = (data.image_size, data.image_size), cache_folder(data.cache_dir, "vqa")
 
     def find(split: Split, names: set[str]) -> Found:
         return find_pictures(files, names, by_name, size, kept, redistributable=True)

@@ -23,6 +23,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from cellwise.data.cache import writing_into
 from cellwise.errors import CellwiseError
 from cellwise.tasks.vqa.files import content_sha256
 from cellwise.tasks.vqa.images import RegionImages
@@ -135,18 +136,12 @@ def _unpacking(kept: Path, checksum: str) -> Iterator[tuple[Path, IO[bytes] | No
     if place.is_file():
         yield place, None
         return
-    try:
-        kept.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=kept, prefix=f".{place.name}.", delete=False) as out:
-            try:
-                yield place, out
-                out.flush()
-                os.fsync(out.fileno())
-                os.replace(out.name, place)
-            except BaseException:
-                os.unlink(out.name)
-                raise
-    except OSError as error:
-        raise CellwiseError(
-            f"can't write {kept}: {error.strerror or error}; give another folder with data.cache_dir=..."
-        ) from error
+    with writing_into(kept), tempfile.NamedTemporaryFile(dir=kept, prefix=f".{place.name}.", delete=False) as out:
+        try:
+            yield place, out
+            out.flush()
+            os.fsync(out.fileno())
+            os.replace(out.name, place)
+        except BaseException:
+            os.unlink(out.name)
+            raise

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from cellwise.data.cache import cache_folder, writing_into
 from cellwise.data.get import data_folder
 from cellwise.errors import CellwiseError
 from cellwise.files import write_atomically
@@ -80,7 +81,7 @@ def checksum_of(settings: VqaV2 | ImageQa, files: Mapping[str, Sequence[Place]])
     Raises:
         CellwiseError: one can't be read.
     """
-    kept = cache_folder(settings.cache_dir)
+    kept = cache_folder(settings.cache_dir, "vqa")
     content = [f"{key} {content_sha256(place.path, kept)}" for key, places in files.items() for place in places]
     return hashlib.sha256("\n".join(content).encode()).hexdigest()
 
@@ -115,14 +116,6 @@ def content_sha256(path: Path, kept: Path) -> str:
     return found
 
 
-def cache_folder(cache_dir: str | None) -> Path:
-    """Return where arrays are kept: as it was set, else ``cellwise/vqa`` in the user's cache folder."""
-    if cache_dir:
-        return Path(cache_dir).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(cache) if os.path.isabs(cache) else Path.home() / ".cache") / "cellwise" / "vqa"
-
-
 def _place(text: str, key: str, data_dir: str | None) -> Place:
     own = Path(text).expanduser()
     known = data_folder(data_dir) / own
@@ -145,10 +138,5 @@ def _sha256(file: Path) -> str:
 
 
 def _keep(path: Path, content: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing_into(path.parent):
         write_atomically(path, content)
-    except OSError as error:
-        raise CellwiseError(
-            f"can't write {path.parent}: {error.strerror or error}; give another folder with data.cache_dir=..."
-        ) from error

@@ -13,10 +13,8 @@ import io
 import json
 import os
 import re
-import shutil
 import struct
 import tarfile
-import tempfile
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from cellwise.data.cache import made_whole
 from cellwise.errors import CellwiseError
 from cellwise.tasks.vqa.files import content_sha256
 from cellwise.tasks.vqa.images import PixelImages, sha256_of
@@ -184,34 +183,21 @@ def _keep(place: Path, files: ImageFiles, names: Sequence[str], size: tuple[int,
     """Decode images into the cache."""
     row = {name: number for number, name in enumerate(names)}
     bad: dict[str, str] = {}
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
-        try:
-            with (made / _PIXELS).open("wb") as out:
-                out.truncate(len(names) * size[0] * size[1] * 3)
-                for name, content in files.contents(names):
-                    try:
-                        pixels = pixels_of(content, size)
-                    except DAMAGED as error:
-                        bad[name] = " ".join(str(error).split())
-                        continue
-                    out.seek(row[name] * pixels.size)
-                    out.write(pixels.tobytes())
-                out.flush()
-                os.fsync(out.fileno())
-            checksum = sha256_of(_mapped(made, (len(names), *size, 3)))
-            (made / _INDEX).write_text(json.dumps({"sha256": checksum, "bad": bad}))
-            made.rename(place)
-        except OSError:
-            if not (place / _INDEX).is_file():  # another run was faster
-                raise
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
-    except OSError as error:
-        raise CellwiseError(
-            f"can't write {place.parent}: {error.strerror or error}; give another folder with data.cache_dir=..."
-        ) from error
+    with made_whole(place, _INDEX) as made:
+        with (made / _PIXELS).open("wb") as out:
+            out.truncate(len(names) * size[0] * size[1] * 3)
+            for name, content in files.contents(names):
+                try:
+                    pixels = pixels_of(content, size)
+                except DAMAGED as error:
+                    bad[name] = " ".join(str(error).split())
+                    continue
+                out.seek(row[name] * pixels.size)
+                out.write(pixels.tobytes())
+            out.flush()
+            os.fsync(out.fileno())
+        checksum = sha256_of(_mapped(made, (len(names), *size, 3)))
+        (made / _INDEX).write_text(json.dumps({"sha256": checksum, "bad": bad}))
 
 
 def _mapped(place: Path, shape: tuple[int, int, int, int]) -> npt.NDArray[np.uint8]:

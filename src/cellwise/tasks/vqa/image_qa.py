@@ -25,6 +25,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cellwise.data.cache import cache_folder
 from cellwise.data.get import unpacked
 from cellwise.errors import CellwiseError
 from cellwise.tasks.contract import Split
@@ -32,7 +33,7 @@ from cellwise.tasks.vqa.assemble import Found, assemble, share_of, with_validati
 from cellwise.tasks.vqa.daquar import read_daquar
 from cellwise.tasks.vqa.data_settings import ImageQa
 from cellwise.tasks.vqa.encoded import EncodedQuestions
-from cellwise.tasks.vqa.files import cache_folder, named_files, require_planned
+from cellwise.tasks.vqa.files import named_files, require_planned
 from cellwise.tasks.vqa.image_files import ImageFiles, by_name
 from cellwise.tasks.vqa.nlvr import read_nlvr
 from cellwise.tasks.vqa.pictures import find_pictures
@@ -81,7 +82,7 @@ def read_image_qa(data: ImageQa, data_dir: str | None) -> dict[Split, EncodedQue
     images = files["images"][0].path if "images" in files else path.parent if data.format == "csv" else path
     pictures = ImageFiles(images)
     size = data.image_size, data.image_width or data.image_size
-    kept, redistributable = cache_folder(data.cache_dir), data.redistributable
+    kept, redistributable = cache_folder(data.cache_dir, "vqa"), data.redistributable
 
     def find(split: Split, names: set[str]) -> Found:
         return find_pictures(pictures, names, by_name, size, kept, redistributable=redistributable)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cellwise.errors import CellwiseError
+from cellwise.data.cache import writing_into
 from cellwise.files import write_atomically
 from cellwise.tasks.vqa.files import content_sha256
 from cellwise.tasks.vqa.table import Bad, QuestionTable
@@ -36,13 +36,8 @@ def kept_table(files: Sequence[Path], kept: Path, read: Callable[[], QuestionTab
     if place.is_file():
         return _unpacked(place.read_bytes())
     table = read()
-    try:
-        kept.mkdir(parents=True, exist_ok=True)
+    with writing_into(kept):
         write_atomically(place, _packed(table))
-    except OSError as error:
-        raise CellwiseError(
-            f"can't write {kept}: {error.strerror or error}; give another folder with data.cache_dir=..."
-        ) from error
     return table
 
 

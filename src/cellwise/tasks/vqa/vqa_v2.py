@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cellwise.data.cache import cache_folder
 from cellwise.data.get import unpacked
 from cellwise.errors import CellwiseError
 from cellwise.tasks.contract import Split
@@ -20,7 +21,7 @@ from cellwise.tasks.vqa.assemble import Found, assemble, with_validation
 from cellwise.tasks.vqa.data_settings import VqaV2
 from cellwise.tasks.vqa.encoded import EncodedQuestions
 from cellwise.tasks.vqa.features import open_features
-from cellwise.tasks.vqa.files import cache_folder, named_files, require_planned
+from cellwise.tasks.vqa.files import named_files, require_planned
 from cellwise.tasks.vqa.image_files import ImageFiles, by_number
 from cellwise.tasks.vqa.pictures import find_pictures
 from cellwise.tasks.vqa.questions import ANSWER_TYPES
@@ -51,7 +52,7 @@ def read_vqa_v2(data: VqaV2, data_dir: str | None) -> dict[Split, EncodedQuestio
     remarks: list[str] = []
     for split in _SPLITS:
         named = [files[key][0].path for key in (f"{split}_questions", f"{split}_annotations") if key in files]
-        tables[split] = _kept(named, cache_folder(data.cache_dir)) if named else QuestionTable.empty()
+        tables[split] = _kept(named, cache_folder(data.cache_dir, "vqa")) if named else QuestionTable.empty()
         refuse_or_skip(tables[split].bad, data.bad_questions)
         remarks += _counted(named, tables[split], split)
     if data.test_annotations is None:
@@ -62,11 +63,11 @@ def read_vqa_v2(data: VqaV2, data_dir: str | None) -> dict[Split, EncodedQuestio
     def find(split: Split, names: set[str]) -> Found:
         if pictures is not None:
             size = data.image_size, data.image_width or data.image_size
-            kept, redistributable = cache_folder(data.cache_dir), data.redistributable
+            kept, redistributable = cache_folder(data.cache_dir, "vqa"), data.redistributable
             return find_pictures(pictures, names, by_number, size, kept, redistributable=redistributable)
         places = files["features"]
         place = places[_SPLITS.index(split) if len(places) > 1 else 0]
-        features = open_features(place.path, cache_folder(data.cache_dir))
+        features = open_features(place.path, cache_folder(data.cache_dir, "vqa"))
         return Found(features, {name: f"is not in {place.path}" for name in names if name not in features.rows})
 
     return assemble(
