@@ -35,7 +35,7 @@ def page(tmp_path: Path, record: TuningRecord, monkeypatch: pytest.MonkeyPatch, 
     [panel] = [p for p in search_panels(study) if p.title == "Trials as parallel coordinates"]
     variants = [{"label": label, **figure} for label, figure in panel.variants.items()]
     html = Markup('<main><article><h3>x</h3><div class="figure" data-figure="trials"></div></article></main>')
-    monkeypatch.setattr(pages, "page_content", lambda *_: pages.Content(html, {"trials": variants}))
+    monkeypatch.setattr(pages, "page_content", lambda *_, **_options: pages.Content(html, {"trials": variants}))
     path = tmp_path / "page.html"
     path.write_text(pages.render_page(study), encoding="utf-8")
     opened = open_page(path, viewport={"width": 1200, "height": 800})
