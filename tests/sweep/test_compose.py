@@ -60,7 +60,7 @@ def test_of_two_overrides_the_last_counts() -> None:
         (["cell=lstmm"], "unknown cell 'lstmm'; did you mean 'lstm'? allowed: "),
         (["cell=conv_lstm"], "unknown cell 'conv_lstm'; a ConvLSTM is peephole_lstm"),
         (["task=langage"], "unknown task 'langage'; did you mean 'language'? allowed: language"),
-        (["data=ptbb"], "unknown data 'ptbb'; did you mean 'ptb'? allowed: moving_digits, moving_mnist, ptb, "),
+        (["data=ptbb"], "unknown data 'ptbb'; did you mean 'ptb'? allowed: easy_vqa, image_qa, moving_digits, "),
         (["network=big"], "unknown network 'big'; allowed: encoder_forecaster, frame_cnn, "),
         (["optim=adamm"], "unknown optim 'adamm'; did you mean 'adam'? allowed: adam, adamw, sgd"),
         (["trainer=tpu"], "unknown trainer 'tpu'; did you mean 'gpu'? allowed: cpu, gpu, smoke"),

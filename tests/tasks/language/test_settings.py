@@ -66,8 +66,8 @@ def test_a_text_needs_a_path(tiny: Tiny) -> None:
 
 def test_an_unknown_task_lists_the_known(tiny: Tiny) -> None:
     for ask in (read_task, pin_data):
-        with pytest.raises(CellwiseError, match="unknown task 'vqa'; allowed: language"):
-            ask({**tiny(), "task": {"name": "vqa"}})
+        with pytest.raises(CellwiseError, match="unknown task 'speech'; allowed: language"):
+            ask({**tiny(), "task": {"name": "speech"}})
 
 
 def test_a_text_is_pinned_by_its_content_however_it_lies(tmp_path: Path) -> None:
