@@ -12,13 +12,16 @@ from pathlib import Path
 from cellwise.errors import CellwiseError
 
 
-def cache_folder(cache_dir: str | None, name: str) -> Path:
-    """Return where things are kept: as `data.cache_dir` says, else the folder of a name in the user's cache folder."""
-    if cache_dir:
-        return Path(cache_dir).expanduser()
+def user_cache() -> Path:
+    """Return cellwise's folder in the user's cache (``XDG_CACHE_HOME``, else ``~/.cache``); it need not exist."""
     cache = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG specification: a relative path is invalid and to be ignored.
-    return (Path(cache) if os.path.isabs(cache) else Path.home() / ".cache") / "cellwise" / name
+    return (Path(cache) if os.path.isabs(cache) else Path.home() / ".cache") / "cellwise"
+
+
+def cache_folder(cache_dir: str | None, name: str) -> Path:
+    """Return where things are kept: as `data.cache_dir` says, else the folder of a name in the user's cache folder."""
+    return Path(cache_dir).expanduser() if cache_dir else user_cache() / name
 
 
 @contextmanager

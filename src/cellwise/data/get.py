@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+from cellwise.data.cache import user_cache
 from cellwise.errors import CellwiseError
 from cellwise.files import write_atomically
 
@@ -97,11 +98,7 @@ def data_folder(data_dir: str | None = None) -> Path:
             is empty too, ``cellwise`` in the user's cache folder (``XDG_CACHE_HOME``, else ``~/.cache``).
     """
     named = data_dir or os.environ.get("CELLWISE_DATA")
-    if named:
-        return Path(named).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification: a relative path is invalid and to be ignored.
-    return (Path(cache) if os.path.isabs(cache) else Path.home() / ".cache") / "cellwise"
+    return Path(named).expanduser() if named else user_cache()
 
 
 def find(path: str, folder: Path) -> Path | None:

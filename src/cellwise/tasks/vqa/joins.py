@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -28,21 +29,22 @@ from torch import Tensor, nn
 from cellwise.tasks.vqa.network_settings import JoinName
 
 
-class Tanh(nn.Module):
-    """tanh(W x + b).
+class Activated(nn.Module):
+    """phi(W x + b).
 
     Args:
+        phi: tanh, or the rectifier.
         features: of x.
         size: features that come out.
     """
 
-    def __init__(self, features: int, size: int):
+    def __init__(self, phi: Callable[[Tensor], Tensor], features: int, size: int):
         super().__init__()
-        self.value = nn.Linear(features, size)
+        self.phi, self.value = phi, nn.Linear(features, size)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., features) to (..., size)."""
-        return torch.tanh(self.value(x))
+        return self.phi(self.value(x))
 
 
 class GatedTanh(nn.Module):
@@ -62,21 +64,7 @@ class GatedTanh(nn.Module):
         return torch.tanh(self.value(x)) * torch.sigmoid(self.gate(x))
 
 
-class Rectified(nn.Module):
-    """relu(W x + b).
-
-    Args:
-        features: of x.
-        size: features that come out.
-    """
-
-    def __init__(self, features: int, size: int):
-        super().__init__()
-        self.value = nn.Linear(features, size)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (..., features) to (..., size)."""
-        return torch.relu(self.value(x))
+_tanh, _rectified = partial(Activated, torch.tanh), partial(Activated, torch.relu)
 
 
 def _scale_and_shift(features: int, size: int) -> nn.Module:
@@ -110,11 +98,11 @@ class Way:
 
 
 JOINS: Mapping[JoinName, Way] = {
-    "product": Way(Tanh, Tanh, torch.mul, Tanh),
-    "concatenation": Way(Tanh, Tanh, _concatenated, Tanh),
-    "sum": Way(Tanh, Tanh, torch.add, Tanh),
+    "product": Way(_tanh, _tanh, torch.mul, _tanh),
+    "concatenation": Way(_tanh, _tanh, _concatenated, _tanh),
+    "sum": Way(_tanh, _tanh, torch.add, _tanh),
     "gated": Way(GatedTanh, GatedTanh, torch.mul, GatedTanh),
-    "film": Way(_scale_and_shift, nn.Linear, _modulated, Rectified),
+    "film": Way(_scale_and_shift, nn.Linear, _modulated, _rectified),
 }
 """By the name that `network.join` gives; a new one is an entry here and a name there."""
 
